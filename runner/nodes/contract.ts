@@ -1,0 +1,88 @@
+import type { AttemptRef, Connection, NodeInput, Outcome, TaskSpec } from '@outrider/protocol';
+
+export type Presence = 'Required' | 'Optional' | 'Refused';
+
+/**
+ * What a node type is, as data: the operator, the generators and the web forms read it and never load an executor.
+ * One folder per node type: definition.ts, execute.ts, tests, example.yaml, README.md.
+ */
+export interface NodeDefinition {
+  readonly name: string;
+  readonly title: string;
+  /** Two or three sentences for `kubectl explain` and docs/reference. */
+  readonly description: string;
+  /** Type of Target it acts on; absent when it acts on the runner's own machine. */
+  readonly targetType?: 'SSH' | 'Kubernetes';
+  readonly target: Presence;
+  readonly credential: Presence;
+  readonly fields: Readonly<Record<keyof NodeInput, Presence>>;
+  /** At least one of these must be set, and not two of them. */
+  readonly exactlyOneOf?: readonly (keyof NodeInput)[];
+  /** Fields of a credential that it understands, by name, with their meaning. */
+  readonly credentialFields: Readonly<Record<string, string>>;
+  readonly defaults: { readonly interpreter?: string; readonly timeoutMs: number };
+  /**
+   * True when this input runs code on the runner itself, which needs local-exec in both Runner.spec.allow and the runner's
+   * own configuration.
+   */
+  runsLocally(input: NodeInput): boolean;
+}
+
+/** Bytes of one output stream. Redaction and journalling happen behind it. */
+export interface OutputSink {
+  /** Resolves when more may be written: back-pressure reaches the remote channel through it. */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/** Why `signal` aborted. `Abandoned`: the operator no longer wants this attempt; kill and report nothing. */
+export type StopReason = 'Cancelled' | 'TimedOut' | 'Abandoned';
+
+/** The runner's own configuration as far as executors need it. */
+export interface RunnerMachine {
+  /** Kubeconfig file and the contexts of it that tasks may use. */
+  readonly kubeconfig?: string;
+  readonly kubeContexts: readonly string[];
+  /** known_hosts file used when neither the step nor a Target pins the host key. */
+  readonly knownHostsFile?: string;
+  readonly kubectl: string;
+  /** local-exec is permitted by the machine's own configuration. */
+  readonly localExec: boolean;
+  /** Private folder for files that a tool insists on: tmpfs where there is one, emptied at runner start. */
+  readonly secretsDir: string;
+  /** Working folders of local children. */
+  readonly workDir: string;
+}
+
+/** One per attempt, handed to the executor. */
+export interface TaskContext {
+  readonly attempt: AttemptRef;
+  readonly spec: TaskSpec;
+  readonly connection: Connection;
+  /** Fields of the credential, such as username and ssh-privatekey; undefined when the step names none. */
+  readonly credential: Readonly<Record<string, string>> | undefined;
+  readonly machine: RunnerMachine;
+  /** Aborts with a StopReason as `signal.reason`. The executor ends what it started, checks, and returns. */
+  readonly signal: AbortSignal;
+  readonly stdout: OutputSink;
+  readonly stderr: OutputSink;
+  /** A line by the product itself, such as "connected to …"; shown apart from the output. */
+  note(line: string): Promise<void>;
+  /** Journals the handle (process group, remote pid) by which a restarted runner can find what runs; await it before use. */
+  handle(handle: Readonly<Record<string, string | number>>): Promise<void>;
+}
+
+export interface ExecutorResult {
+  readonly outcome: Outcome;
+  readonly exitCode?: number;
+  readonly signal?: string;
+  /** An error code of runner/protocol/errors.ts; absent on success. */
+  readonly reason?: string;
+  readonly message?: string;
+  readonly unconfirmed?: boolean;
+}
+
+/** Throws OutriderError for what the user must learn; the host turns it into a Failed result. */
+export type Executor = (context: TaskContext) => Promise<ExecutorResult>;
+
+/** Ends what an earlier runner process left running, by the journalled handle. True when it is surely gone. */
+export type Reaper = (handle: Readonly<Record<string, string | number>>) => Promise<boolean>;

@@ -1,0 +1,6 @@
+export * from './errors.ts';
+export * from './frames.ts';
+export * from './log-batch.ts';
+export * from './messages.ts';
+export * from './registration-token.ts';
+export * from './task.ts';

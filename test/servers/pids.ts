@@ -1,0 +1,59 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { waitFor } from './wait.ts';
+
+/** A process that cannot be confused with a later one that was given the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Start time as the system gives it: clock ticks since boot on Linux, a date elsewhere. */
+  readonly startTime: string;
+}
+
+/** Fields 3 (state) and 22 (start time) of /proc/PID/stat; the name before them may contain anything. */
+export function parseStat(stat: string): { state: string; startTime: string } | undefined {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state] = fields;
+  const startTime = fields[19];
+  return state === undefined || startTime === undefined ? undefined : { state, startTime };
+}
+
+/** Start time of a process, or undefined if it has ended (a zombie has ended). */
+export function startTimeOf(pid: number): string | undefined {
+  if (process.platform !== 'linux') {
+    const ps = spawnSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' });
+    return ps.stdout?.trim() || undefined;
+  }
+  try {
+    const stat = parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    return stat === undefined || stat.state === 'Z' ? undefined : stat.startTime;
+  } catch {
+    return undefined;
+  }
+}
+
+/** True while exactly this process runs. */
+export function isRunning(identity: ProcessIdentity): boolean {
+  return startTimeOf(identity.pid) === identity.startTime;
+}
+
+/** Sends a signal to exactly this process; does nothing if it has ended. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+  if (!isRunning(identity)) return;
+  try {
+    process.kill(identity.pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+/** SIGTERM, and SIGKILL after `graceMs` (default 10,000). Returns when the process is gone. */
+export async function stopProcess(identity: ProcessIdentity, graceMs = 10_000): Promise<void> {
+  signalProcess(identity, 'SIGTERM');
+  const gone = (): boolean => !isRunning(identity);
+  try {
+    await waitFor(`process ${identity.pid} to end after SIGTERM`, gone, { timeoutMs: graceMs });
+  } catch {
+    signalProcess(identity, 'SIGKILL');
+    await waitFor(`process ${identity.pid} to end after SIGKILL`, gone, { timeoutMs: 10_000 });
+  }
+}
