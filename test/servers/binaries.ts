@@ -74,7 +74,7 @@ async function sameVersionOnPath(name: string, tool: GoTool): Promise<string | u
 
 /** True if a program's answer to "which version" names exactly `version`; etcd leaves the `v` out. */
 export function printsVersion(answer: string, version: string): boolean {
-  const number = RegExp.escape(version.replace(/^v/, ''));
+  const number = version.replace(/^v/, '').replaceAll('.', String.raw`\.`);
   return new RegExp(String.raw`(?:^|[^\d.])v?${number}(?![\d.+-])`, 'm').test(answer);
 }
 

@@ -31,8 +31,8 @@ export async function createAuthority(folder: string, commonName: string): Promi
       'subjectKeyIdentifier = hash\n',
   );
   const pair = { keyFile: join(folder, 'ca.key'), certFile: join(folder, 'ca.crt') };
-  const files = ['-keyout', pair.keyFile, '-out', pair.certFile];
-  await must('openssl', ['req', '-x509', ...CURVE, '-days', '3650', '-config', config, ...files]);
+  const files = ['-config', config, '-keyout', pair.keyFile, '-out', pair.certFile];
+  await must('openssl', ['req', '-x509', ...CURVE, '-days', '3650', ...files]);
   return pair;
 }
 
@@ -54,14 +54,12 @@ export function certificateConfig(request: CertificateRequest): string {
 export async function issueCertificate(folder: string, request: CertificateRequest): Promise<KeyPair> {
   const at = (extension: string): string => join(folder, `${request.name}.${extension}`);
   writeFileSync(at('cnf'), certificateConfig(request));
-  await must('openssl', [
-    ...['req', '-new', ...CURVE, '-config', at('cnf'), '-keyout', at('key'), '-out', at('csr')],
-  ]);
-  await must('openssl', [
-    ...['x509', '-req', '-in', at('csr'), '-CA', join(folder, 'ca.crt'), '-CAkey', join(folder, 'ca.key')],
-    ...['-CAcreateserial', '-CAserial', join(folder, 'ca.srl'), '-days', '365'],
-    ...['-extfile', at('cnf'), '-extensions', 'extensions', '-out', at('crt')],
-  ]);
+  const csr = ['-config', at('cnf'), '-keyout', at('key'), '-out', at('csr')];
+  await must('openssl', ['req', '-new', ...CURVE, ...csr]);
+  const authority = ['-CA', join(folder, 'ca.crt'), '-CAkey', join(folder, 'ca.key')];
+  const serial = ['-CAcreateserial', '-CAserial', join(folder, 'ca.srl')];
+  const files = ['-in', at('csr'), '-extfile', at('cnf'), '-extensions', 'extensions', '-out', at('crt')];
+  await must('openssl', ['x509', '-req', '-days', '365', ...authority, ...serial, ...files]);
   return { keyFile: at('key'), certFile: at('crt') };
 }
 

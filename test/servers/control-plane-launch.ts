@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { binary } from './binaries.ts';
 import { base64File, createAuthority, issueCertificate } from './certificates.ts';
+import { flags } from './flags.ts';
 import type { Footprint } from './footprint.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import { freePort } from './ports.ts';
@@ -117,17 +118,25 @@ async function writePki(pkiDir: string, hosts: readonly string[]): Promise<void>
   writeFileSync(join(pkiDir, 'tokens.csv'), lines.join(''), { mode: 0o600 });
 }
 
+/** Sockets in the data folder, in the form that etcd accepts: relative, and with a port that means nothing. */
+const ETCD = 'unix://etcd.sock:0';
+const PEER = 'unix://peer.sock:0';
+
 /** etcd without authentication, on a socket in a folder that only its owner may enter. */
 async function startEtcd(footprint: Footprint, dataDir: string, durable: boolean): Promise<void> {
   await startProcess(footprint, {
     name: 'etcd',
     command: await binary('etcd'),
-    args: [
-      ...['--data-dir', join(dataDir, 'etcd'), ...(durable ? [] : ['--unsafe-no-fsync'])],
-      ...['--listen-client-urls', 'unix://etcd.sock:0', '--advertise-client-urls', 'unix://etcd.sock:0'],
-      ...['--listen-peer-urls', 'unix://peer.sock:0', '--initial-advertise-peer-urls', 'unix://peer.sock:0'],
-      ...['--initial-cluster', 'default=unix://peer.sock:0', '--log-level', 'warn'],
-    ],
+    args: flags({
+      'data-dir': join(dataDir, 'etcd'),
+      'unsafe-no-fsync': !durable,
+      'listen-client-urls': ETCD,
+      'advertise-client-urls': ETCD,
+      'listen-peer-urls': PEER,
+      'initial-advertise-peer-urls': PEER,
+      'initial-cluster': `default=${PEER}`,
+      'log-level': 'warn',
+    }),
     cwd: dataDir,
   });
 }
@@ -163,21 +172,28 @@ async function startApiServerOn(footprint: Footprint, place: ApiServerPlace, por
   await startProcess(footprint, {
     name: 'kube-apiserver',
     command: await binary('kube-apiserver'),
-    args: [
-      ...['--etcd-servers', 'unix://etcd.sock:0', '--secure-port', String(port)],
-      ...['--bind-address', place.bindAddress, '--advertise-address', place.address],
-      ...['--tls-cert-file', pki('apiserver.crt'), '--tls-private-key-file', pki('apiserver.key')],
-      ...['--client-ca-file', pki('ca.crt'), '--token-auth-file', pki('tokens.csv')],
-      ...['--service-account-issuer', 'https://kubernetes.default.svc'],
-      ...['--service-account-key-file', pki('service-accounts.pub')],
-      ...['--service-account-signing-key-file', pki('service-accounts.key')],
-      ...['--kubelet-certificate-authority', pki('ca.crt')],
-      ...['--kubelet-client-certificate', pki('kubelet-client.crt')],
-      ...['--kubelet-client-key', pki('kubelet-client.key')],
-      ...['--kubelet-preferred-address-types', 'InternalIP', '--authorization-mode', 'Node,RBAC'],
-      ...['--service-cluster-ip-range', SERVICE_CIDR, '--allow-privileged', '--profiling=false'],
-      ...['--endpoint-reconciler-type', place.address.startsWith('127.') ? 'none' : 'master-count'],
-    ],
+    args: flags({
+      'etcd-servers': ETCD,
+      'secure-port': port,
+      'bind-address': place.bindAddress,
+      'advertise-address': place.address,
+      'tls-cert-file': pki('apiserver.crt'),
+      'tls-private-key-file': pki('apiserver.key'),
+      'client-ca-file': pki('ca.crt'),
+      'token-auth-file': pki('tokens.csv'),
+      'service-account-issuer': 'https://kubernetes.default.svc',
+      'service-account-key-file': pki('service-accounts.pub'),
+      'service-account-signing-key-file': pki('service-accounts.key'),
+      'kubelet-certificate-authority': pki('ca.crt'),
+      'kubelet-client-certificate': pki('kubelet-client.crt'),
+      'kubelet-client-key': pki('kubelet-client.key'),
+      'kubelet-preferred-address-types': 'InternalIP',
+      'authorization-mode': 'Node,RBAC',
+      'service-cluster-ip-range': SERVICE_CIDR,
+      'allow-privileged': true,
+      profiling: false,
+      'endpoint-reconciler-type': place.address.startsWith('127.') ? 'none' : 'master-count',
+    }),
     cwd: place.dataDir,
     ready: async () =>
       (await httpStatus(`${url}/readyz`, { ca, token })) === 200 &&
@@ -190,19 +206,22 @@ async function startControllers(footprint: Footprint, facts: ControlPlaneFacts):
   await startProcess(footprint, {
     name: 'kube-controller-manager',
     command: await binary('kube-controller-manager'),
-    args: [
-      ...['--kubeconfig', staticKubeconfig(facts, 'controller-manager'), '--secure-port', '0'],
-      ...['--leader-elect=false', '--use-service-account-credentials=true'],
-      ...['--service-account-private-key-file', pki('service-accounts.key')],
-      ...['--root-ca-file', pki('ca.crt')],
-    ],
+    args: flags({
+      kubeconfig: staticKubeconfig(facts, 'controller-manager'),
+      'secure-port': 0,
+      'leader-elect': false,
+      'use-service-account-credentials': true,
+      'service-account-private-key-file': pki('service-accounts.key'),
+      'root-ca-file': pki('ca.crt'),
+    }),
   });
   await startProcess(footprint, {
     name: 'kube-scheduler',
     command: await binary('kube-scheduler'),
-    args: [
-      ...['--kubeconfig', staticKubeconfig(facts, 'scheduler')],
-      ...['--secure-port', '0', '--leader-elect=false'],
-    ],
+    args: flags({
+      kubeconfig: staticKubeconfig(facts, 'scheduler'),
+      'secure-port': 0,
+      'leader-elect': false,
+    }),
   });
 }

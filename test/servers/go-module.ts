@@ -25,7 +25,10 @@ export interface GoTool {
 
 /** Version of a required module in the text of a go.mod, with its leading `v`. */
 export function requiredVersion(goMod: string, module: string): string {
-  const line = new RegExp(String.raw`^(?:require)?\s*${RegExp.escape(module)} (v\S+)`, 'm').exec(goMod);
+  const line = new RegExp(
+    String.raw`^(?:require)?\s*${module.replaceAll('.', String.raw`\.`)} (v\S+)`,
+    'm',
+  ).exec(goMod);
   const version = line?.[1];
   if (version === undefined) throw new Error(`go.mod requires no ${module}`);
   return version;

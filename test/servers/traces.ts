@@ -37,9 +37,9 @@ export async function removeTrace(trace: Trace): Promise<void> {
       if (existsSync(`/run/netns/${trace.name}`)) await must('ip', ['netns', 'delete', trace.name]);
       return;
     case 'cgroup':
-      return waitFor(`the control groups below ${trace.path} to be empty`, () => removeCgroup(trace.path)).then(
-        () => undefined,
-      );
+      return waitFor(`the control groups below ${trace.path} to be empty`, () =>
+        removeCgroup(trace.path),
+      ).then(() => undefined);
     case 'sysctl':
       if (readFileSync(trace.path, 'utf8').trim() !== trace.value) writeFileSync(trace.path, trace.value);
   }

@@ -18,23 +18,19 @@ export async function waitFor<T>(
   probe: () => T | Promise<T>,
   options: WaitOptions = {},
 ): Promise<Exclude<T, undefined | false>> {
-  const timeoutMs = options.timeoutMs ?? 30_000;
+  const { timeoutMs = 30_000, intervalMs = 50 } = options;
   const deadline = performance.now() + timeoutMs;
   let last = '';
-  for (;;) {
+  do {
     try {
       const value = await probe();
       if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>;
     } catch (error) {
       last = error instanceof Error ? error.message : String(error);
     }
-    if (performance.now() >= deadline) break;
-    await sleep(options.intervalMs ?? 50);
-  }
-  const parts = [
-    `waited ${timeoutMs / 1000} s for ${what}`,
-    last,
-    options.detail ? await options.detail() : '',
-  ];
+    await sleep(intervalMs);
+  } while (performance.now() < deadline);
+  const detail = (await options.detail?.()) ?? '';
+  const parts = [`waited ${timeoutMs / 1000} s for ${what}`, last, detail];
   throw new Error(parts.filter((part) => part !== '').join('\n'));
 }
