@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must, run } from './command.ts';
-import { stopProcess } from './pids.ts';
+import { markedProcesses } from './marked.ts';
+import { signalProcess, stopProcess } from './pids.ts';
 import { waitFor } from './wait.ts';
 
 /** One thing that was started or changed on the machine. */
@@ -16,6 +17,8 @@ export type Trace =
       /** Time between SIGTERM and SIGKILL. */
       readonly graceMs: number;
     }
+  /** Every process whose environment carries this. */
+  | { readonly kind: 'marked'; readonly variable: string; readonly value: string }
   | { readonly kind: 'interface'; readonly name: string }
   | { readonly kind: 'netns'; readonly name: string }
   | { readonly kind: 'cgroup'; readonly path: string }
@@ -25,28 +28,49 @@ export type Trace =
 export async function removeTrace(trace: Trace): Promise<void> {
   switch (trace.kind) {
     case 'folder':
-      refuseMounted(trace.path);
-      rmSync(trace.path, { recursive: true, force: true });
-      return;
+      return removeFolder(trace.path);
     case 'process':
       return stopProcess(trace, trace.graceMs);
+    case 'marked':
+      return endMarked(trace);
     case 'interface':
-      if (existsSync(`/sys/class/net/${trace.name}`)) await deleteInterface(trace.name);
-      return;
+      return deleteInterface(trace.name);
     case 'netns':
-      if (existsSync(`/run/netns/${trace.name}`)) await must('ip', ['netns', 'delete', trace.name]);
-      return;
+      return deleteNetns(trace.name);
     case 'cgroup':
-      return waitFor(`the control groups below ${trace.path} to be empty`, () =>
-        removeCgroup(trace.path),
-      ).then(() => undefined);
+      return deleteCgroup(trace.path);
     case 'sysctl':
-      if (readFileSync(trace.path, 'utf8').trim() !== trace.value) writeFileSync(trace.path, trace.value);
+      return restoreSysctl(trace.path, trace.value);
   }
+}
+
+async function endMarked(mark: { readonly variable: string; readonly value: string }): Promise<void> {
+  const what = `processes with ${mark.variable}=${mark.value} to end`;
+  await waitFor(what, () => killMarked(mark));
+}
+
+async function deleteNetns(name: string): Promise<void> {
+  if (existsSync(`/run/netns/${name}`)) await must('ip', ['netns', 'delete', name]);
+}
+
+async function deleteCgroup(path: string): Promise<void> {
+  await waitFor(`the control groups below ${path} to be empty`, () => removeCgroup(path));
+}
+
+function restoreSysctl(path: string, value: string): void {
+  if (readFileSync(path, 'utf8').trim() !== value) writeFileSync(path, value);
+}
+
+/** True when none is left; what they started meanwhile is found by the next look. */
+function killMarked(mark: { readonly variable: string; readonly value: string }): boolean {
+  const found = markedProcesses(mark.variable, mark.value);
+  for (const identity of found) signalProcess(identity, 'SIGKILL');
+  return found.length === 0;
 }
 
 /** A veth vanishes with the namespace of its other end, so losing the race to delete it is no failure. */
 async function deleteInterface(name: string): Promise<void> {
+  if (!existsSync(`/sys/class/net/${name}`)) return;
   const result = await run('ip', ['link', 'delete', name]);
   if (result.code !== 0 && existsSync(`/sys/class/net/${name}`)) {
     throw new Error(`cannot delete the network interface ${name}: ${result.stderr.trim()}`);
@@ -54,13 +78,14 @@ async function deleteInterface(name: string): Promise<void> {
 }
 
 /** Removing a folder through a mount would delete what is mounted there. */
-function refuseMounted(path: string): void {
-  if (process.platform !== 'linux') return;
-  const mounted = readFileSync('/proc/self/mounts', 'utf8')
+function removeFolder(path: string): void {
+  const mounts = process.platform === 'linux' ? readFileSync('/proc/self/mounts', 'utf8') : '';
+  const mounted = mounts
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '')
     .filter((point) => point === path || point.startsWith(`${path}/`));
   if (mounted.length > 0) throw new Error(`not removing ${path}: ${mounted.join(', ')} is mounted there`);
+  rmSync(path, { recursive: true, force: true });
 }
 
 /** Removes a control group and those below it; true when it is gone. */

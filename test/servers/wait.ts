@@ -18,7 +18,7 @@ export async function waitFor<T>(
   probe: () => T | Promise<T>,
   options: WaitOptions = {},
 ): Promise<Exclude<T, undefined | false>> {
-  const { timeoutMs = 30_000, intervalMs = 50 } = options;
+  const { timeoutMs = 30_000, intervalMs = 50, detail = () => '' } = options;
   const deadline = performance.now() + timeoutMs;
   let last = '';
   do {
@@ -30,7 +30,6 @@ export async function waitFor<T>(
     }
     await sleep(intervalMs);
   } while (performance.now() < deadline);
-  const detail = (await options.detail?.()) ?? '';
-  const parts = [`waited ${timeoutMs / 1000} s for ${what}`, last, detail];
+  const parts = [`waited ${timeoutMs / 1000} s for ${what}`, last, await detail()];
   throw new Error(parts.filter((part) => part !== '').join('\n'));
 }
