@@ -1,12 +1,26 @@
 import { Closed, Integer, List, Maybe, OneOf, StringMap, Text } from '@outrider/schema';
+import { durationPattern, durationRules, pattern, refuse } from './cel.ts';
+
+export { durationPattern };
 
 export const group = 'outrider.dev';
 export const version = 'v1alpha1';
 export const apiVersion = `${group}/${version}`;
 
-/** `90s`, `1h30m`: one or more numbers with a unit. */
-export const durationPattern = '^([0-9]+(ms|s|m|h))+$';
-export const Duration = (description: string) => Text({ description, maxLength: 32, pattern: durationPattern });
+/**
+ * A duration whose rules stand where it is used (`durationRules`): a pattern here would hide their message, because the
+ * API server skips rules when a pattern fails. That holds for every text below that has a rule.
+ */
+export const DurationText = (description: string) => Text({ description, minLength: 1, maxLength: 20 });
+
+/** A duration that is checked by itself. */
+export const Duration = (field: string, description: string) =>
+  Text({
+    description,
+    minLength: 1,
+    maxLength: 20,
+    'x-kubernetes-validations': durationRules({ field, value: 'self' }),
+  });
 
 export const objectNamePattern = '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$';
 export const ObjectName = (description: string) =>
@@ -17,28 +31,98 @@ export const IdentifierName = (description: string) =>
   Text({ description, minLength: 1, maxLength: 63, pattern: '^[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?$' });
 
 export const tagPattern = '^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$';
-export const Tags = (description: string) =>
-  List(Text({ maxLength: 63, minLength: 1, pattern: tagPattern }), {
-    description,
-    maxItems: 32,
-    'x-kubernetes-list-type': 'set',
+const Tag = () =>
+  Text({
+    description: 'A tag, such as production or us-east-1.',
+    minLength: 1,
+    maxLength: 63,
+    'x-kubernetes-validations': [
+      refuse({
+        when: `!self.matches(${pattern(tagPattern)})`,
+        say: `'tag "' + self + '" is not a tag: letters, digits and . _ - / inside, no space; write it like us-east-1'`,
+      }),
+    ],
   });
+export const Tags = (description: string) =>
+  List(Tag(), { description, maxItems: 32, 'x-kubernetes-list-type': 'set' });
 
 export const credentialPattern = '^[a-z0-9]([a-z0-9-]*[a-z0-9])?:[A-Za-z0-9][A-Za-z0-9._/-]*$';
 export const CredentialReference = (description: string) =>
-  Text({ description, maxLength: 512, pattern: credentialPattern });
+  Text({
+    description,
+    minLength: 1,
+    maxLength: 512,
+    'x-kubernetes-validations': [
+      refuse({
+        when: `!self.matches(${pattern(credentialPattern)}) || self.contains('..')`,
+        say: `'credential "' + self + '" is not STORE:NAME; write it like vault:prod-server-ssh-key or secret:prod-server'`,
+      }),
+      refuse({
+        when: `self.startsWith('secret:') && !self.matches(${pattern('^secret:[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')})`,
+        say: `'credential "' + self + '" names no Secret: after secret: stands the name of a Secret of this namespace'`,
+      }),
+    ],
+  });
+
+const hostPattern =
+  '^([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?)$';
+export const HostName = (description: string) =>
+  Text({
+    description,
+    minLength: 1,
+    maxLength: 253,
+    'x-kubernetes-validations': [
+      refuse({
+        when: `!self.matches(${pattern(hostPattern)})`,
+        say: `'host "' + self + '" is not a host name or address; a port goes under port, a user under user'`,
+      }),
+    ],
+  });
+
+export const HostKey = (description: string) =>
+  Text({
+    description,
+    minLength: 1,
+    maxLength: 16_384,
+    'x-kubernetes-validations': [
+      {
+        rule: `self.startsWith('SHA256:') || self.contains(' ')`,
+        message:
+          'hostKey is neither a SHA256:… fingerprint nor known_hosts lines; ssh-keyscan prints such lines',
+      },
+    ],
+  });
+
+/** A word that reaches a program as a value: no space, and no leading dash that could make it an option. */
+export const Word = (description: string, maxLength: number) =>
+  Text({ description, minLength: 1, maxLength, pattern: '^[^\\s-][^\\s]*$' });
+
+export const NamespaceName = (description: string) =>
+  Text({ description, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$' });
 
 /** metav1.Condition. */
-export const Condition = Closed({
-  type: Text({ description: 'Name of the condition, CamelCase.', maxLength: 316 }),
-  status: OneOf(['True', 'False', 'Unknown'] as const, { description: 'Whether it holds.' }),
-  reason: Text({ description: 'Stable CamelCase word for why.', maxLength: 1024, minLength: 1 }),
-  message: Text({ description: 'For people: what happened, and what to do next.', maxLength: 32_768 }),
-  lastTransitionTime: Text({ description: 'When the status last changed.', maxLength: 32, format: 'date-time' }),
-  observedGeneration: Maybe(
-    Integer({ description: 'metadata.generation that it speaks of.', minimum: 0, maximum: 9_007_199_254_740_991, format: 'int64' }),
-  ),
-});
+export const Condition = Closed(
+  {
+    type: Text({ description: 'Name of the condition, CamelCase.', maxLength: 316 }),
+    status: OneOf(['True', 'False', 'Unknown'] as const, { description: 'Whether it holds.' }),
+    reason: Text({ description: 'Stable CamelCase word for why.', maxLength: 1024, minLength: 1 }),
+    message: Text({ description: 'For people: what happened, and what to do next.', maxLength: 32_768 }),
+    lastTransitionTime: Text({
+      description: 'When the status last changed.',
+      maxLength: 32,
+      format: 'date-time',
+    }),
+    observedGeneration: Maybe(
+      Integer({
+        description: 'metadata.generation that it speaks of.',
+        minimum: 0,
+        maximum: 9_007_199_254_740_991,
+        format: 'int64',
+      }),
+    ),
+  },
+  { description: 'One observation of the state.' },
+);
 
 export const Conditions = () =>
   List(Condition, {
@@ -59,7 +143,21 @@ export const ObservedGeneration = () =>
 export const Instant = (description: string) => Text({ description, maxLength: 32, format: 'date-time' });
 
 export const Environment = (description: string) =>
-  StringMap({ description, maxProperties: 100, maxLength: 8192 });
+  StringMap({
+    description,
+    maxProperties: 100,
+    maxLength: 8192,
+    'x-kubernetes-validations': [
+      refuse({
+        when: `!self.all(name, name.matches(${pattern('^[A-Za-z_][A-Za-z0-9_]{0,255}$')}))`,
+        say: `'"' + self.map(name, !name.matches(${pattern('^[A-Za-z_][A-Za-z0-9_]{0,255}$')}), name)[0] + '" is not an environment name: letters, digits and _ only, and no digit first; rename it'`,
+      }),
+      refuse({
+        when: `self.exists(name, name.startsWith('OUTRIDER_'))`,
+        say: `'"' + self.map(name, name.startsWith('OUTRIDER_'), name)[0] + '" cannot be set: names that start with OUTRIDER_ are set by Outrider; rename it'`,
+      }),
+    ],
+  });
 
 /** Kubernetes object as a typed value. */
 export interface Resource<Spec, Status> {

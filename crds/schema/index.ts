@@ -1,4 +1,4 @@
-import Type, { type TSchema, type TProperties, type Static } from 'typebox';
+import { Type, type TSchema, type TProperties, type Static } from 'typebox';
 
 export { Type };
 export type { Static, TSchema };
@@ -9,7 +9,11 @@ export interface CelRule {
   readonly message?: string;
   readonly messageExpression?: string;
   readonly fieldPath?: string;
-  readonly reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired' | 'FieldValueDuplicate';
+  readonly reason?:
+    | 'FieldValueInvalid'
+    | 'FieldValueForbidden'
+    | 'FieldValueRequired'
+    | 'FieldValueDuplicate';
 }
 
 /** Keywords that pass through to the structural schema unchanged. */
@@ -64,8 +68,9 @@ export const List = <S extends TSchema>(
   options: StructuralOptions & { maxItems: number; minItems?: number },
 ) => Type.Array(items, { ...options });
 
-export const Integer = (options: StructuralOptions & { minimum: number; maximum: number; format?: 'int32' | 'int64' }) =>
-  Type.Integer({ ...options });
+export const Integer = (
+  options: StructuralOptions & { minimum: number; maximum: number; format?: 'int32' | 'int64' },
+) => Type.Integer({ ...options });
 
 export const Flag = (options: StructuralOptions = {}) => Type.Boolean({ ...options });
 
