@@ -40,6 +40,7 @@ export interface Ledger {
    */
   createRun(command: { run: NewRun; tasks: readonly NewTask[] }): Promise<{ outcome: 'Created' | 'Exists' | 'AlreadyRan'; run: RunRecord }>;
   readRun(uid: string): Promise<RunAndTasks | undefined>;
+  readTask(id: string): Promise<TaskRecord | undefined>;
   /** Runs that are not final, for the operator's start. */
   openRuns(): Promise<readonly RunAndTasks[]>;
   /** Newest first. `before` is the createdAt of the last one seen. */

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import {
+  attemptKey,
+  maxBatch,
+  type LogChunk,
+  type AcceptResponse,
+  type LogsResponse,
+  type PollRequest,
+  type PollResponse,
+  type ReportsRequest,
+  type ReportsResponse,
+  type SessionRequest,
+  type SessionResponse,
+} from '@outrider/protocol';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { TaskRecord } from '../ledger/records.ts';
+import type { LogStore } from '../logs/contract.ts';
+import type { Board } from './board.ts';
+import type { AuthenticatedRunner, Dispatch } from './contract.ts';
+import { generationMismatch, notHeld, revoked } from './errors.ts';
+import type { Matcher } from './offers.ts';
+import { holdPoll, leaseMs, noteAbandoned, pollMs, reviewHeld, settings } from './poll.ts';
+import { noteContact, type Session } from './session.ts';
+import type { Sessions } from './sessions.ts';
+
+export interface DispatchOptions {
+  readonly ledger: Ledger;
+  readonly logs: LogStore;
+  readonly board: Board;
+  readonly sessions: Sessions;
+  readonly matcher: Matcher;
+  readonly now: () => number;
+  /** ±10 % of spread over the poll time; 0 to 1. */
+  readonly random: () => number;
+}
+
+/** The runner protocol over ledger and board. Order everywhere: commit to the ledger, then the board, then the answer. */
+export const createDispatch = (options: DispatchOptions): Dispatch => {
+  const { ledger, logs, board, sessions, matcher, now } = options;
+
+  const check = (runner: AuthenticatedRunner, envelope: { session: string; generation: string }): Session => {
+    if (envelope.generation !== ledger.generation) throw generationMismatch();
+    return sessions.current(runner, envelope.session);
+  };
+
+  const openSession = async (runner: AuthenticatedRunner, request: SessionRequest): Promise<SessionResponse> => {
+    sessions.guardAgainstClones(runner);
+    const speaker = { clientId: runner.clientId, runnerName: runner.name, session: randomUUID() };
+    const { tasks, answers } = await ledger.openSession({
+      by: speaker,
+      inventory: request.inventory,
+      now: now(),
+      leaseExpiresAt: now() + leaseMs,
+    });
+    const session = sessions.open(runner, request, speaker.session);
+    board.apply(tasks);
+    for (const task of board.heldBy(runner.clientId)) noteCancel(session, task);
+    const attempts = await Promise.all(
+      answers.map(async (answer) => ({ ...answer, logOffset: (await logs.state(answer)).offset })),
+    );
+    return { session: speaker.session, generation: ledger.generation, settings, attempts };
+  };
+
+  const renewAndMark = async (session: Session, request: PollRequest): Promise<void> => {
+    const { renew, missing } = reviewHeld(session, request, board.heldBy(session.runner.clientId), now());
+    const refs = (tasks: readonly TaskRecord[]) => tasks.map(({ id, epoch }) => ({ task: id, epoch }));
+    if (renew.length > 0) {
+      const renewed = await ledger.renewLeases({ by: session.speaker, attempts: refs(renew), leaseExpiresAt: now() + leaseMs });
+      board.apply(renewed.tasks);
+    }
+    if (missing.length === 0) return;
+    const reason = `Runner ${session.runner.name} did not list it in two polls in a row.`;
+    board.apply((await ledger.markUnknown({ attempts: refs(missing), now: now(), reason })).tasks);
+  };
+
+  const poll = async (runner: AuthenticatedRunner, request: PollRequest, signal: AbortSignal): Promise<PollResponse> => {
+    const session = check(runner, request);
+    if (noteContact(session, request, now())) sessions.changed(session);
+    await renewAndMark(session, request);
+    noteAbandoned(session, request, new Set(board.heldBy(runner.clientId).map((task) => `${task.id}/${task.epoch}`)));
+    const ms = pollMs * (0.9 + 0.2 * options.random());
+    try {
+      return await holdPoll(session, { now, signal, ms, onOpen: () => matcher.pump() });
+    } finally {
+      session.lastContact = now();
+    }
+  };
+
+  const accept: Dispatch['accept'] = async (runner, request): Promise<AcceptResponse> => {
+    const session = check(runner, request);
+    const at = now();
+    const { tasks, answers } = await ledger.acceptAttempts({
+      by: session.speaker,
+      attempts: request.attempts,
+      now: at,
+      leaseExpiresAt: at + leaseMs,
+    });
+    session.lastContact = at;
+    board.apply(tasks);
+    return { attempts: [...answers] };
+  };
+
+  const settleLogs = async (tasks: readonly TaskRecord[]): Promise<void> => {
+    for (const task of tasks) {
+      const ref = { task: task.id, epoch: task.epoch };
+      if (task.result) await logs.seal(ref, task.result.log);
+    }
+  };
+
+  const report = async (runner: AuthenticatedRunner, request: ReportsRequest): Promise<ReportsResponse> => {
+    const session = check(runner, request);
+    session.lastContact = now();
+    const { tasks, answers } = await ledger.recordReports({ by: session.speaker, reports: request.reports, now: now() });
+    for (const { task, epoch } of request.reports) {
+      const known = board.get(task);
+      if (known && known.epoch === epoch && known.state !== 'Running') session.unlisted.delete(attemptKey({ task, epoch }));
+    }
+    board.apply(tasks);
+    await settleLogs(tasks);
+    const offers = await matcher.offerTo(session, Math.min(request.free ?? 0, maxBatch));
+    matcher.pump();
+    return { reports: [...answers], offers };
+  };
+
+  const noteCancel = (session: Session, task: TaskRecord): void => {
+    const ref = { task: task.id, epoch: task.epoch };
+    const key = attemptKey(ref);
+    const stop = task.cancelRequested && (task.state === 'Claimed' || task.state === 'Running');
+    if (!stop) {
+      session.cancels.delete(key);
+      session.cancelsSent.delete(key);
+      return;
+    }
+    if (session.cancels.has(key)) return;
+    session.cancels.set(key, { ...ref, reason: 'Cancelled' });
+    session.poll?.wake();
+  };
+
+  /** A log may trail its result, so the ledger is asked about tasks that the board no longer holds. */
+  const sortChunks = async (runner: AuthenticatedRunner, chunks: readonly LogChunk[]) => {
+    const mine: LogChunk[] = [];
+    const refused: LogChunk[] = [];
+    for (const chunk of chunks) {
+      const task = board.get(chunk.task) ?? (await ledger.readTask(chunk.task));
+      const owned = task?.runner === runner.clientId && task.epoch === chunk.epoch;
+      (owned ? mine : refused).push(chunk);
+    }
+    return { mine, refused };
+  };
+
+  board.onTask((task) => {
+    const session = task.runner === null ? undefined : sessions.bySession(task.runner);
+    if (session) noteCancel(session, task);
+    if (task.state === 'Ready') matcher.pump();
+  });
+
+  return {
+    openSession,
+    poll,
+    accept,
+    report,
+    logs: async (runner, session, chunks): Promise<LogsResponse> => {
+      sessions.current(runner, session).lastContact = now();
+      const { mine, refused } = await sortChunks(runner, chunks);
+      return { attempts: [...(await logs.append(mine)), ...refused.map(refuseLog)] };
+    },
+    closeSession: async (runner, request) => {
+      const session = check(runner, request);
+      session.closed = true;
+      session.poll?.drop();
+      sessions.changed(session);
+    },
+    authorizeSecrets: async (runner, request) => {
+      check(runner, request);
+      const task = board.get(request.task);
+      const held = task && task.epoch === request.epoch && task.runner === runner.clientId;
+      if (!held || (task.state !== 'Claimed' && task.state !== 'Running')) throw notHeld(request, task);
+      if (task.cancelRequested) throw notHeld(request, task);
+      return task;
+    },
+    revoke: (clientId) => sessions.remove(clientId, revoked()),
+  };
+};
+
+const refuseLog = (chunk: { task: string; epoch: number; offset: number }) => ({
+  task: chunk.task,
+  epoch: chunk.epoch,
+  offset: chunk.offset,
+  error: {
+    code: 'EpochMismatch',
+    message: `The log of task ${chunk.task}, epoch ${chunk.epoch}, belongs to another runner.`,
+    action: 'Drop this attempt.',
+  },
+});

@@ -1,0 +1,85 @@
+import type { Cancel, Offer, PollRequest, SessionRequest } from '@outrider/protocol';
+import type { Speaker } from '../ledger/ledger.ts';
+import type { Millis } from '../ledger/records.ts';
+import type { AuthenticatedRunner } from './contract.ts';
+import type { Capability } from './eligibility.ts';
+
+/** A poll that is held open. `wake` answers it with whatever the session has for the runner; only the first call counts. */
+export interface HeldPoll {
+  wake(): void;
+  /** Answers it with nothing: a newer poll takes its place. */
+  drop(): void;
+  /** Answers it with an error instead: superseded, revoked. */
+  fail(error: Error): void;
+}
+
+/** One live session of one key. Lost with the process: the runner opens a new one when it is told SessionUnknown. */
+export interface Session {
+  readonly speaker: Speaker;
+  readonly runner: AuthenticatedRunner;
+  readonly hello: SessionRequest;
+  capability: Capability;
+  capacity: number;
+  load: number;
+  draining: boolean;
+  closed: boolean;
+  lastContact: Millis;
+  /** Runner's clock minus ours, as of the last poll. */
+  skewMs: number;
+  selfReported: readonly string[];
+  poll: HeldPoll | undefined;
+  /** Offers that are committed and not yet sent. */
+  offers: Offer[];
+  /** Cancellations to send, by attempt; they stay until the attempt has ended. */
+  readonly cancels: Map<string, Cancel>;
+  /** Cancellations that the open poll need not be answered for: they were sent once. */
+  readonly cancelsSent: Set<string>;
+  /** How many polls in a row did not list the attempt as held. */
+  readonly unlisted: Map<string, number>;
+}
+
+/** Beyond this difference of the clocks a runner is Degraded. */
+const maxSkewMs = 30_000;
+
+export const degradedReasons = (session: Session): string[] => {
+  const reasons = [...session.selfReported];
+  if (Math.abs(session.skewMs) > maxSkewMs)
+    reasons.push(`its clock is ${Math.round(session.skewMs / 1000)} s off the operator's`);
+  return reasons;
+};
+
+export const newSession = (
+  runner: AuthenticatedRunner,
+  hello: SessionRequest,
+  at: { session: string; now: Millis; capability: Capability },
+): Session => ({
+  speaker: { clientId: runner.clientId, runnerName: runner.name, session: at.session },
+  runner,
+  hello,
+  capability: at.capability,
+  capacity: hello.capacity,
+  load: 0,
+  draining: false,
+  closed: false,
+  lastContact: at.now,
+  skewMs: 0,
+  selfReported: [],
+  poll: undefined,
+  offers: [],
+  cancels: new Map(),
+  cancelsSent: new Set(),
+  unlisted: new Map(),
+});
+
+/** What a poll says of the runner itself. True when something that its status shows has changed. */
+export const noteContact = (session: Session, request: PollRequest, now: Millis): boolean => {
+  const before = JSON.stringify([session.draining, degradedReasons(session), session.closed, session.load, session.capacity]);
+  session.lastContact = now;
+  session.closed = false;
+  session.load = request.load;
+  session.capacity = request.capacity;
+  session.draining = request.draining ?? false;
+  session.skewMs = Date.parse(request.now) - now;
+  session.selfReported = request.degraded ?? [];
+  return before !== JSON.stringify([session.draining, degradedReasons(session), session.closed, session.load, session.capacity]);
+};

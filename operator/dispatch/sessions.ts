@@ -1,0 +1,165 @@
+import { OutriderError, type SessionRequest } from '@outrider/protocol';
+import type { Runner } from '@outrider/kinds';
+import type { RunnerIdentityRecord } from '../ledger/records.ts';
+import type { Cache } from '../kube/contract.ts';
+import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
+import { effectiveNodes, effectiveTags, lacking, localTag, type Capability, type Demand } from './eligibility.ts';
+import { degradedReasons, newSession, type Session } from './session.ts';
+
+/** More sessions of one key than this within a minute: a cloned machine, or a restart loop. */
+const maxSessionsPerMinute = 12;
+
+export interface SessionsOptions {
+  readonly runners: Pick<Cache<Runner>, 'get' | 'onChange'>;
+  readonly identity: (clientId: string) => Pick<RunnerIdentityRecord, 'requestedTags'> | undefined;
+  readonly now: () => number;
+}
+
+/** All live sessions, by key, and which of them may take what: an index by demand, kept when sessions change, never scanned per task. */
+export class Sessions implements RunnerDirectory {
+  readonly #options: SessionsOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #openings = new Map<string, number[]>();
+  readonly #qualified = new Map<string, { demand: Demand; sessions: Set<Session> }>();
+  readonly #listeners = new Set<(namespace: string, name: string) => void>();
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    options.runners.onChange((key) => this.#refresh(key.namespace, key.name));
+  }
+
+  open(runner: AuthenticatedRunner, hello: SessionRequest, session: string): Session {
+    const now = this.#options.now();
+    const opened = newSession(runner, hello, { session, now, capability: this.#capability(runner, hello) });
+    this.remove(runner.clientId, new OutriderError(superseded(runner.name)));
+    this.#sessions.set(runner.clientId, opened);
+    this.#index(opened);
+    this.changed(opened);
+    return opened;
+  }
+
+  /** @throws OutriderError SessionQuarantined when sessions of this key alternate. */
+  guardAgainstClones(runner: AuthenticatedRunner): void {
+    const now = this.#options.now();
+    const recent = (this.#openings.get(runner.clientId) ?? []).filter((at) => now - at < 60_000);
+    recent.push(now);
+    this.#openings.set(runner.clientId, recent.slice(-maxSessionsPerMinute - 1));
+    if (recent.length <= maxSessionsPerMinute) return;
+    throw new OutriderError({
+      code: 'SessionQuarantined',
+      message: `Runner ${runner.name} opened more than ${maxSessionsPerMinute} sessions with one key within a minute, as two copies of one machine do.`,
+      action: 'Stop all but one of them, give the others a state folder and a registration of their own, and wait a minute.',
+    });
+  }
+
+  /** @throws OutriderError SessionUnknown or SessionSuperseded when this is not the key's current session. */
+  current(runner: AuthenticatedRunner, session: string): Session {
+    const found = this.#sessions.get(runner.clientId);
+    if (found?.speaker.session === session) return found;
+    if (found) throw new OutriderError(superseded(runner.name));
+    throw new OutriderError({
+      code: 'SessionUnknown',
+      message: `The operator does not know this session of runner ${runner.name}, most likely because it was restarted.`,
+      action: 'Open a new session with the inventory of the journal.',
+    });
+  }
+
+  remove(clientId: string, why: OutriderError): void {
+    const session = this.#sessions.get(clientId);
+    if (!session) return;
+    this.#sessions.delete(clientId);
+    for (const entry of this.#qualified.values()) entry.sessions.delete(session);
+    session.poll?.fail(why);
+    this.changed(session);
+  }
+
+  bySession(clientId: string): Session | undefined {
+    return this.#sessions.get(clientId);
+  }
+
+  /** Sessions that qualify for this demand, whether they have a free slot or not. */
+  qualified(demand: Demand): ReadonlySet<Session> {
+    const known = this.#qualified.get(demand.signature);
+    if (known) return known.sessions;
+    if (this.#qualified.size > 10_000) this.#qualified.clear();
+    const sessions = new Set([...this.#sessions.values()].filter((session) => lacking(session.capability, demand).length === 0));
+    this.#qualified.set(demand.signature, { demand, sessions });
+    return sessions;
+  }
+
+  all(): readonly Session[] {
+    return [...this.#sessions.values()];
+  }
+
+  changed(session: Session): void {
+    for (const listener of this.#listeners) listener(session.runner.namespace, session.runner.name);
+  }
+
+  onChange(listener: (namespace: string, name: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  list(): readonly LiveRunner[] {
+    return this.all().map((session) => this.#live(session));
+  }
+
+  get(namespace: string, name: string): readonly LiveRunner[] {
+    return this.list().filter((live) => live.namespace === namespace && live.name === name);
+  }
+
+  #live(session: Session): LiveRunner {
+    return {
+      clientId: session.runner.clientId,
+      namespace: session.runner.namespace,
+      name: session.runner.name,
+      session: session.speaker.session,
+      lastContact: session.lastContact,
+      connected: session.poll !== undefined,
+      closed: session.closed,
+      load: session.load,
+      capacity: session.capacity,
+      version: session.hello.version,
+      startedAt: session.hello.startedAt,
+      tags: [...session.capability.tags],
+      requestedTags: session.hello.tags ?? null,
+      degraded: degradedReasons(session),
+    };
+  }
+
+  #refresh(namespace: string, name: string): void {
+    for (const session of this.#sessions.values()) {
+      if (session.runner.namespace !== namespace || session.runner.name !== name) continue;
+      session.capability = this.#capability(session.runner, session.hello);
+      this.#index(session);
+      session.poll?.wake();
+    }
+  }
+
+  #index(session: Session): void {
+    for (const { demand, sessions } of this.#qualified.values()) {
+      if (lacking(session.capability, demand).length === 0) sessions.add(session);
+      else sessions.delete(session);
+    }
+  }
+
+  #capability(runner: AuthenticatedRunner, hello: SessionRequest): Capability {
+    const spec = this.#options.runners.get(runner.namespace, runner.name)?.spec;
+    const registered = this.#options.identity(runner.clientId)?.requestedTags;
+    const permitted = runner.local ? [localTag, ...(spec?.tags ?? [])] : (spec?.tags ?? []);
+    return {
+      namespace: runner.namespace,
+      local: runner.local,
+      tags: new Set(effectiveTags(permitted, registered, hello.tags)),
+      nodes: new Set(spec ? effectiveNodes(spec, hello.nodes) : []),
+      suspended: spec?.suspend ?? false,
+    };
+  }
+}
+
+const superseded = (name: string) =>
+  ({
+    code: 'SessionSuperseded',
+    message: `Another process opened a newer session with the key of runner ${name}.`,
+    action: 'Make sure that only one process uses this state folder; a replica needs a registration of its own.',
+  }) as const;

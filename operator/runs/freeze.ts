@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto';
+import { definitions } from '@outrider/nodes';
+import type { RunnerSelector, Step, Target, Workflow, WorkflowRun } from '@outrider/kinds';
+import type { Connection, NodeInput, TaskSpec } from '@outrider/protocol';
+import { localTag } from '../dispatch/eligibility.ts';
+import type { FrozenStep, NewRun, NewTask } from '../ledger/records.ts';
+import { digestOf, runSpecDigest } from './digest.ts';
+import { durationMs } from './durations.ts';
+import { resolveParameters } from './parameters.ts';
+
+export interface FreezeInput {
+  readonly run: WorkflowRun;
+  readonly workflow: Workflow;
+  /** Targets of the run's namespace. */
+  readonly targets: readonly Target[];
+  readonly now: number;
+}
+
+export type Freeze =
+  | { readonly outcome: 'Frozen'; readonly run: NewRun; readonly tasks: readonly NewTask[] }
+  /** Can become good by itself: something is still to be applied. */
+  | { readonly outcome: 'Waiting'; readonly reason: 'TargetNotFound'; readonly message: string }
+  | { readonly outcome: 'Refused'; readonly reason: 'InvalidParameters' | 'NoTargets'; readonly message: string };
+
+const defaultTimeoutMs = 3_600_000;
+
+interface Place {
+  readonly name: string;
+  readonly connection: Connection;
+  readonly credential: string | undefined;
+  readonly tags: readonly string[];
+}
+
+const defined = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+
+const placeOfTarget = (target: Target): Place => {
+  const { host, port, user, hostKey, context, namespace, credential } = target.spec;
+  return {
+    name: target.metadata.name,
+    connection: defined({ name: target.metadata.name, host, port, user, hostKey, context, namespace }),
+    credential,
+    tags: target.spec.runner?.tags ?? [],
+  };
+};
+
+/** Host key: inline, else a Target with that host and port; a kubectl context: a Target of that name. */
+const placeOfInline = (step: Step, targets: readonly Target[]): Place => {
+  const { name: _, credential, ...inline } = step.target ?? {};
+  const sameHost = targets.find(
+    ({ spec }) => spec.type === 'SSH' && spec.host === inline.host && (spec.port ?? 22) === (inline.port ?? 22),
+  );
+  const sameContext =
+    inline.context === undefined
+      ? undefined
+      : targets.find(({ metadata, spec }) => spec.type === 'Kubernetes' && metadata.name === inline.context);
+  const hostKey = inline.hostKey ?? (inline.host === undefined ? undefined : sameHost?.spec.hostKey);
+  const context = sameContext ? sameContext.spec.context : inline.context;
+  const namespace = inline.namespace ?? sameContext?.spec.namespace;
+  return {
+    name: '',
+    connection: defined({ ...inline, hostKey, context, namespace, name: sameContext?.metadata.name }),
+    credential: credential ?? sameContext?.spec.credential,
+    tags: sameContext?.spec.runner?.tags ?? [],
+  };
+};
+
+const labelsMatch = (target: Target, wanted: Readonly<Record<string, string>>): boolean =>
+  Object.entries(wanted).every(([key, value]) => target.metadata.labels?.[key] === value);
+
+const selectTargets = (step: Step, targets: readonly Target[]): Place[] | string => {
+  const { names, matchLabels } = step.targets ?? {};
+  const missing = (names ?? []).filter((name) => !targets.some((target) => target.metadata.name === name));
+  if (missing.length > 0) return missing.join(', ');
+  return targets
+    .filter((target) => (names ? names.includes(target.metadata.name) : true) && labelsMatch(target, matchLabels ?? {}))
+    .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name))
+    .map(placeOfTarget);
+};
+
+/** Where a step acts; a string names Targets that do not exist. */
+const placesOf = (step: Step, targets: readonly Target[]): Place[] | string => {
+  if (step.targets) return selectTargets(step, targets);
+  const name = step.target?.name;
+  if (name === undefined) return [placeOfInline(step, targets)];
+  const target = targets.find(({ metadata }) => metadata.name === name);
+  return target ? [{ ...placeOfTarget(target), name: '' }] : name;
+};
+
+/** Required tags: the workflow's, replaced by the step's, joined with the target's. */
+const selection = (step: Step, workflow: RunnerSelector | undefined, place: Place): { tags: string[]; local: boolean } => {
+  const selector = step.runner ?? workflow ?? {};
+  const local = selector.local ?? false;
+  const tags = [...new Set([...(selector.tags ?? []), ...place.tags])].filter((tag) => tag !== localTag);
+  return { tags: local ? [localTag, ...tags] : tags, local };
+};
+
+const inputOf = (step: Step, parameters: Readonly<Record<string, string>>): NodeInput => {
+  const { script, command, interpreter, workdir } = step;
+  return defined({ script, command, interpreter, workdir, env: { ...step.env, ...parameters } });
+};
+
+export const stepName = (step: Step, index: number): string => step.name ?? `step-${index + 1}`;
+
+const taskOf = (input: FreezeInput, index: number, work: { place: Place; parameters: Readonly<Record<string, string>> }): NewTask => {
+  const { run, workflow } = input;
+  const step = workflow.spec.steps[index] as Step;
+  const credential = step.credential ?? work.place.credential;
+  const spec: TaskSpec = {
+    namespace: run.metadata.namespace,
+    run: run.metadata.name,
+    runUid: run.metadata.uid,
+    workflow: workflow.metadata.name,
+    step: stepName(step, index),
+    node: step.node,
+    input: inputOf(step, work.parameters),
+    connection: work.place.connection,
+    ...(credential === undefined ? {} : { credential }),
+    timeoutMs: step.timeout === undefined ? (definitions[step.node]?.defaults.timeoutMs ?? defaultTimeoutMs) : durationMs(step.timeout),
+  };
+  return { id: randomUUID(), stepIndex: index, target: step.targets ? work.place.name : '', spec, ...selection(step, workflow.spec.runner, work.place) };
+};
+
+/** Turns a run and its workflow, as they are now, into what will be executed whatever happens to the workflow later. */
+export const freeze = (input: FreezeInput): Freeze => {
+  const { run, workflow } = input;
+  const parameters = resolveParameters(workflow.spec.parameters ?? [], run.spec.parameters ?? {});
+  if ('problems' in parameters)
+    return { outcome: 'Refused', reason: 'InvalidParameters', message: `Cannot start: ${parameters.problems.join('; ')}. Correct spec.parameters in a new run.` };
+  const tasks: NewTask[] = [];
+  for (const [index, step] of workflow.spec.steps.entries()) {
+    const places = placesOf(step, input.targets);
+    const name = stepName(step, index);
+    if (typeof places === 'string')
+      return { outcome: 'Waiting', reason: 'TargetNotFound', message: `Step ${name} needs the Target ${places}, which namespace ${run.metadata.namespace} does not have. Apply it; the run starts by itself.` };
+    if (places.length === 0)
+      return { outcome: 'Refused', reason: 'NoTargets', message: `Step ${name} selects no Target. Check its labels with \`kubectl get targets --show-labels\`.` };
+    for (const place of places) tasks.push(taskOf(input, index, { place, parameters: parameters.env }));
+  }
+  const steps: FrozenStep[] = workflow.spec.steps.map((step, index) => ({ name: stepName(step, index), node: step.node, fanOut: step.targets !== undefined }));
+  return { outcome: 'Frozen', run: newRun(input, steps), tasks };
+};
+
+const newRun = ({ run, workflow, now }: FreezeInput, steps: readonly FrozenStep[]): NewRun => ({
+  uid: run.metadata.uid,
+  namespace: run.metadata.namespace,
+  name: run.metadata.name,
+  specDigest: runSpecDigest(run.spec),
+  workflow: {
+    name: workflow.metadata.name,
+    uid: workflow.metadata.uid,
+    generation: workflow.metadata.generation,
+    digest: `sha256:${digestOf(workflow.spec)}`,
+  },
+  steps,
+  requestedBy: run.spec.requestedBy ?? null,
+  createdAt: now,
+});
