@@ -1,0 +1,131 @@
+const utf8 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'utf8'));
+
+/**
+ * Base64 of `bytes` wherever they stand in a longer input. Their offset modulo 3 in that input decides how they fall
+ * into sextets, so there are three forms. A sextet that also holds bits of a neighbour is left out of the pattern: it
+ * cannot be known. With `o` bytes in front, the whole sextets are those from ⌈8o/6⌉ to ⌊8(o+n)/6⌋.
+ */
+const base64 = (bytes: Uint8Array): string[] => {
+  const forms: string[] = [];
+  for (let offset = 0; offset < 3; offset += 1) {
+    const padded = Buffer.concat([Buffer.alloc(offset), bytes]);
+    const first = Math.ceil((offset * 8) / 6);
+    const end = Math.floor((padded.length * 8) / 6);
+    forms.push(padded.toString('base64').slice(first, end), padded.toString('base64url').slice(first, end));
+  }
+  return forms;
+};
+
+/** Columns at which base64 tools break lines: coreutils and MIME at 76, PEM at 64. */
+const wrapColumns = [76, 64];
+
+/** A piece of a wrapped line shorter than this says too little to be worth a pattern, and would match by chance. */
+const shortestPiece = 16;
+
+/** The lines that `base64 FILE` prints for a secret that is longer than one of them. */
+const wrappedBase64 = (bytes: Uint8Array): string[] => {
+  const encoded = Buffer.from(bytes)
+    .toString('base64')
+    .slice(0, Math.floor((bytes.length * 8) / 6));
+  const lines: string[] = [];
+  for (const columns of wrapColumns.filter((width) => encoded.length > width)) {
+    for (let at = 0; at < encoded.length; at += columns) lines.push(encoded.slice(at, at + columns));
+  }
+  return lines.filter((line) => line.length >= shortestPiece);
+};
+
+const hexByte = (byte: number): string => byte.toString(16).padStart(2, '0');
+
+/** `kept` matches the characters that stand for themselves; `space` is how a space is written. */
+const percent = (bytes: Uint8Array, kept: RegExp, space = '%20'): string[] => {
+  const write = (escape: (byte: number) => string): string =>
+    Array.from(bytes, (byte) => {
+      if (byte === 0x20) return space;
+      const character = String.fromCharCode(byte);
+      return kept.test(character) ? character : escape(byte);
+    }).join('');
+  return [write((byte) => `%${hexByte(byte)}`), write((byte) => `%${hexByte(byte).toUpperCase()}`)];
+};
+
+const percentForms = (bytes: Uint8Array): string[] => [
+  ...percent(bytes, /^$/),
+  ...percent(bytes, /[A-Za-z0-9\-._~]/),
+  ...percent(bytes, /[A-Za-z0-9\-._~!'()*]/),
+  ...percent(bytes, /[A-Za-z0-9\-._*]/, '+'),
+  ...percent(bytes, /[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=]/),
+];
+
+const unicodeEscape = (character: string): string =>
+  `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** As JavaScript writes it, then with what other libraries escape as well: Go <>&, PHP the slash, Python all non-ASCII. */
+const jsonForms = (text: string): string[] => {
+  const plain = JSON.stringify(text).slice(1, -1);
+  const ascii = plain.replaceAll(/[\u0080-\uffff]/g, unicodeEscape);
+  const upper = plain.replaceAll(/[\u0080-\uffff]/g, (c) => `\\u${unicodeEscape(c).slice(2).toUpperCase()}`);
+  return [
+    plain,
+    plain.replaceAll(/[<>&\u2028\u2029]/g, unicodeEscape),
+    plain.replaceAll('/', '\\/'),
+    ascii,
+    upper,
+  ];
+};
+
+const ansiC: Readonly<Record<string, string>> = {
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  "'": "\\'",
+  '\\': '\\\\',
+};
+
+/** Inside '…' with the quote written as '\'' or '"'"', as `printf %q` escapes, and as `set -x` writes control characters. */
+const shellForms = (text: string): string[] => [
+  text.replaceAll("'", `'\\''`),
+  text.replaceAll("'", `'"'"'`),
+  text.replaceAll(/[^A-Za-z0-9_.,:/@%+=\u0080-\uffff-]/g, '\\$&'),
+  text.replaceAll(/[\n\r\t'\\]/g, (character) => ansiC[character] ?? character),
+];
+
+const xmlNamed: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+};
+const xmlDecimal: Readonly<Record<string, string>> = { ...xmlNamed, '"': '&#34;', "'": '&#39;' };
+const xmlHex: Readonly<Record<string, string>> = { ...xmlNamed, '"': '&#x22;', "'": '&#x27;' };
+
+/** In text (quotes stand), in attributes, and with the numeric references that HTML escapers prefer. */
+const xmlForms = (text: string): string[] => {
+  const write = (characters: RegExp, names: Readonly<Record<string, string>>): string =>
+    text.replaceAll(characters, (character) => names[character] ?? character);
+  return [
+    write(/[&<>]/g, xmlNamed),
+    write(/[&<>"]/g, xmlNamed),
+    write(/[&<>"']/g, xmlNamed),
+    write(/[&<>"']/g, xmlDecimal),
+    write(/[&<>"']/g, xmlHex),
+    write(/[&<>"']/g, { ...xmlNamed, "'": '&#39;' }),
+  ];
+};
+
+/** Every form, as bytes, in which a tool may print `secret`, without repetitions. */
+export const encodingsOf = (secret: string): Uint8Array[] => {
+  const raw = utf8(secret);
+  const hex = Buffer.from(raw).toString('hex');
+  const forms = new Set([
+    secret,
+    hex,
+    hex.toUpperCase(),
+    ...base64(raw),
+    ...wrappedBase64(raw),
+    ...percentForms(raw),
+    ...jsonForms(secret),
+    ...shellForms(secret),
+    ...xmlForms(secret),
+  ]);
+  return [...Array.from(forms, utf8), new Uint8Array(Buffer.from(secret, 'utf16le'))];
+};
