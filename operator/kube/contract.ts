@@ -33,8 +33,14 @@ export interface KubeFailure extends Error {
 
 /** Reads and writes; each call has a deadline of its own (15 s) and ends on `signal`. */
 export interface KubeClient {
-  get<T extends KubeObject>(type: ResourceType, ref: { namespace?: string; name: string }): Promise<T | undefined>;
-  list<T extends KubeObject>(type: ResourceType, options?: { namespace?: string; labelSelector?: string }): Promise<readonly T[]>;
+  get<T extends KubeObject>(
+    type: ResourceType,
+    ref: { namespace?: string; name: string },
+  ): Promise<T | undefined>;
+  list<T extends KubeObject>(
+    type: ResourceType,
+    options?: { namespace?: string; labelSelector?: string },
+  ): Promise<readonly T[]>;
   create<T extends KubeObject>(type: ResourceType, namespace: string | undefined, body: unknown): Promise<T>;
   /** JSON merge patch (RFC 7396); `subresource: 'status'` for status. */
   patch<T extends KubeObject>(
@@ -44,7 +50,13 @@ export interface KubeClient {
   ): Promise<T>;
   delete(type: ResourceType, ref: { namespace?: string; name: string; uid?: string }): Promise<void>;
   /** Any path, for what the calls above do not cover (SubjectAccessReview, version). */
-  request(call: { method: string; path: string; body?: unknown; contentType?: string; signal?: AbortSignal }): Promise<unknown>;
+  request(call: {
+    method: string;
+    path: string;
+    body?: unknown;
+    contentType?: string;
+    signal?: AbortSignal;
+  }): Promise<unknown>;
   /** A watch stream's raw lines, for the reflector. */
   watch(path: string, signal: AbortSignal): AsyncIterable<unknown>;
 }
@@ -74,7 +86,10 @@ export interface WorkQueue {
 
 export interface EventRecorder {
   /** Kubernetes Event (events.k8s.io/v1) on the object; equal ones within minutes are counted, not repeated. Never throws. */
-  record(object: KubeObject, event: { type: 'Normal' | 'Warning'; reason: string; action: string; note: string }): void;
+  record(
+    object: KubeObject,
+    event: { type: 'Normal' | 'Warning'; reason: string; action: string; note: string },
+  ): void;
 }
 
 /**
