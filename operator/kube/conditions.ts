@@ -20,10 +20,10 @@ const longestMessage = 32_768;
  * The conditions for these verdicts, in their order: lastTransitionTime stays where the status is unchanged. Types that
  * have no verdict go, so every owner of a status decides all of its conditions.
  */
-export const conditionsFrom = (
-  verdicts: readonly Verdict[],
+export const mergeConditions = (
   before: readonly Condition[] | undefined,
-  at: { readonly now: number; readonly generation: number | undefined },
+  verdicts: readonly Verdict[],
+  at: { readonly now: number; readonly observedGeneration?: number | undefined },
 ): Condition[] =>
   verdicts.map(({ type, status, reason, message }) => {
     const known = before?.find((condition) => condition.type === type);
@@ -34,7 +34,7 @@ export const conditionsFrom = (
       reason,
       message: message.slice(0, longestMessage),
       lastTransitionTime,
-      ...(at.generation === undefined ? {} : { observedGeneration: at.generation }),
+      ...(at.observedGeneration === undefined ? {} : { observedGeneration: at.observedGeneration }),
     };
   });
 
