@@ -35,13 +35,18 @@ function bound(policy: Policy): readonly object[] {
       },
       spec: {
         failurePolicy: 'Fail',
+        // With every default written out, so that GitOps tools see no drift.
         matchConstraints: {
+          matchPolicy: 'Equivalent',
+          namespaceSelector: {},
+          objectSelector: {},
           resourceRules: [
             {
               apiGroups: [group],
               apiVersions: [version],
               operations: [...policy.operations],
               resources: [policy.resource],
+              scope: '*',
             },
           ],
         },
