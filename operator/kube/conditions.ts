@@ -20,10 +20,10 @@ const longestMessage = 32_768;
  * The conditions for these verdicts, in their order: lastTransitionTime stays where the status is unchanged. Types that
  * have no verdict go, so every owner of a status decides all of its conditions.
  */
-export const mergeConditions = (
-  before: readonly Condition[] | undefined,
+export const conditionsFrom = (
   verdicts: readonly Verdict[],
-  at: { readonly now: number; readonly observedGeneration?: number | undefined },
+  before: readonly Condition[] | undefined,
+  at: { readonly now: number; readonly generation: number | undefined },
 ): Condition[] =>
   verdicts.map(({ type, status, reason, message }) => {
     const known = before?.find((condition) => condition.type === type);
@@ -34,7 +34,7 @@ export const mergeConditions = (
       reason,
       message: message.slice(0, longestMessage),
       lastTransitionTime,
-      ...(at.observedGeneration === undefined ? {} : { observedGeneration: at.observedGeneration }),
+      ...(at.generation === undefined ? {} : { observedGeneration: at.generation }),
     };
   });
 
