@@ -3,7 +3,7 @@ import type { Board } from '../dispatch/board.ts';
 import { explainWaiting, type Waiting } from '../dispatch/explain.ts';
 import type { Sessions } from '../dispatch/sessions.ts';
 import type { Cache, EventRecorder, StatusWriter, WorkQueue } from '../kube/contract.ts';
-import { mergeConditions } from '../kube/conditions.ts';
+import { conditionsFrom } from '../kube/conditions.ts';
 import { workflowRuns } from '../kube/resources.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RunAndTasks } from '../ledger/records.ts';
@@ -35,7 +35,7 @@ export const createRunReconciler = (options: RunsOptions) => {
 
   const writeStatus = (run: WorkflowRun, draft: RunStatusDraft): void => {
     const before = run.status;
-    const conditions = mergeConditions(before?.conditions, draft.conditions, { now: now(), observedGeneration: run.metadata.generation });
+    const conditions = conditionsFrom(draft.conditions, before?.conditions, { now: now(), generation: run.metadata.generation });
     const completed = draft.completionTime === undefined ? {} : { completionTime: before?.completionTime ?? draft.completionTime };
     const status = { ...draft, ...completed, conditions };
     options.status.want(workflowRuns, run, status, { urgent: before?.phase !== draft.phase });
