@@ -1,4 +1,9 @@
-import type { RegisterRequest, RegisterResponse, CredentialsResponse, TokenResponse } from '@outrider/protocol';
+import type {
+  RegisterRequest,
+  RegisterResponse,
+  CredentialsResponse,
+  TokenResponse,
+} from '@outrider/protocol';
 import type { AuthenticatedRunner } from '../dispatch/contract.ts';
 
 /** What a request shows of itself, for RFC 9449. */
@@ -26,7 +31,10 @@ export interface RunnerIdentity {
   }): Promise<{ token: string; expiresAt: number }>;
   register(request: RegisterRequest): Promise<RegisterResponse>;
   /** The token endpoint; throws Unauthenticated with details {oauthError, dpopNonce} where RFC 6749/9449 want words of their own. */
-  issueToken(form: Readonly<Record<string, string>>, proof: ProofContext): Promise<{ token: TokenResponse; dpopNonce: string }>;
+  issueToken(
+    form: Readonly<Record<string, string>>,
+    proof: ProofContext,
+  ): Promise<{ token: TokenResponse; dpopNonce: string }>;
   authenticate(proof: ProofContext): Promise<AuthenticatedRunner>;
   /** Body of /runner/v1/credentials (a compact JWS). */
   credentials(runner: AuthenticatedRunner, jws: string): Promise<CredentialsResponse>;
@@ -40,7 +48,10 @@ export interface PortalUser {
 
 export interface PortalIdentity {
   /** Exchanges a Login resource for an access token of an hour bound to the key of its spec (DPoP). */
-  issueToken(form: Readonly<Record<string, string>>, proof: ProofContext): Promise<{ token: TokenResponse; dpopNonce: string }>;
+  issueToken(
+    form: Readonly<Record<string, string>>,
+    proof: ProofContext,
+  ): Promise<{ token: TokenResponse; dpopNonce: string }>;
   authenticate(proof: ProofContext): Promise<PortalUser>;
 }
 

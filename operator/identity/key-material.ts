@@ -1,0 +1,81 @@
+import { createPublicKey } from 'node:crypto';
+import {
+  calculateJwkThumbprint,
+  exportPKCS8,
+  generateKeyPair,
+  importPKCS8,
+  importSPKI,
+  type CryptoKey,
+  type JWK,
+} from 'jose';
+import { makeAuthority, type CertifiedKey } from './certificates.ts';
+import type { KeyBundle, KeyStore } from './key-store.ts';
+
+/** Name of the Secret that holds the CA's key and the signing keys. Whoever reads it can act as the operator. */
+export const keyBundleName = 'outrider-ca';
+
+/** A signing key and what others need to check its signatures. */
+export interface SigningKey {
+  readonly privateKey: CryptoKey;
+  readonly publicKey: CryptoKey;
+  readonly publicPem: string;
+  readonly publicJwk: JWK;
+  /** RFC 7638 thumbprint. */
+  readonly kid: string;
+}
+
+export interface KeyMaterial {
+  readonly ca: CertifiedKey;
+  /** Ed25519: access tokens, which only this operator reads. */
+  readonly access: SigningKey;
+  /** ES256: attempt tokens, which Vault and OpenBao check with `publicPem` (jwt_validation_pubkeys). */
+  readonly attempt: SigningKey;
+}
+
+const files = { caKey: 'ca.key', caCert: 'ca.crt', access: 'access.key', attempt: 'attempt.key' } as const;
+
+const makeBundle = async (now: number): Promise<KeyBundle> => {
+  const ca = await makeAuthority('Outrider CA', now);
+  const [access, attempt] = await Promise.all([
+    generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true }),
+    generateKeyPair('ES256', { extractable: true }),
+  ]);
+  return {
+    [files.caKey]: ca.key,
+    [files.caCert]: ca.cert,
+    [files.access]: await exportPKCS8(access.privateKey),
+    [files.attempt]: await exportPKCS8(attempt.privateKey),
+  };
+};
+
+const toSigningKey = async (pem: string, algorithm: 'EdDSA' | 'ES256'): Promise<SigningKey> => {
+  const publicKey = createPublicKey(pem);
+  const publicPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const publicJwk = { ...publicKey.export({ format: 'jwk' }), alg: algorithm, use: 'sig' };
+  const kid = await calculateJwkThumbprint(publicJwk);
+  return {
+    privateKey: await importPKCS8(pem, algorithm),
+    publicKey: await importSPKI(publicPem, algorithm),
+    publicPem,
+    publicJwk: { ...publicJwk, kid },
+    kid,
+  };
+};
+
+/** Loads the operator's keys, or makes them once; replicas that start together end up with the same ones. */
+export const loadKeyMaterial = async (store: KeyStore, now: number): Promise<KeyMaterial> => {
+  const bundle =
+    (await store.load(keyBundleName)) ?? (await store.save(keyBundleName, await makeBundle(now)));
+  const part = (name: string): string => {
+    const value = bundle[name];
+    if (value) return value;
+    throw new Error(
+      `The key bundle ${keyBundleName} has no ${name}. Restore it from a backup, or delete it to start with new keys, after which every runner must register again.`,
+    );
+  };
+  return {
+    ca: { key: part(files.caKey), cert: part(files.caCert) },
+    access: await toSigningKey(part(files.access), 'EdDSA'),
+    attempt: await toSigningKey(part(files.attempt), 'ES256'),
+  };
+};
