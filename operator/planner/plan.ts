@@ -22,16 +22,20 @@ const endUnstarted = (tasks: readonly TaskRecord[], change: Pick<PlannedTransiti
       : [],
   );
 
+/** Somebody may still be acting on a target, so the run cannot end yet. */
+const staysOpen = (tasks: readonly TaskRecord[], transitions: readonly PlannedTransition[]): boolean => {
+  const ended = new Set(transitions.map((transition) => transition.task));
+  return tasks.some((task) => !isFinal(task) && !ended.has(task.id));
+};
+
 const planCancelled = (input: PlanInput): Pick<Plan, 'transitions' | 'finish'> => {
   const transitions = endUnstarted(input.tasks, {
     to: 'Cancelled',
     reason: 'Cancelled',
     message: 'The run was cancelled before this step started.',
   });
-  const ended = new Set(transitions.map((transition) => transition.task));
-  const open = input.tasks.filter((task) => !isFinal(task) && !ended.has(task.id));
-  if (open.length > 0) return { transitions };
-  const allSucceeded = ended.size === 0 && input.tasks.every((task) => task.state === 'Succeeded');
+  if (staysOpen(input.tasks, transitions)) return { transitions };
+  const allSucceeded = transitions.length === 0 && input.tasks.every((task) => task.state === 'Succeeded');
   return {
     transitions,
     finish: allSucceeded
@@ -40,7 +44,7 @@ const planCancelled = (input: PlanInput): Pick<Plan, 'transitions' | 'finish'> =
   };
 };
 
-const failureOf = (input: PlanInput, failed: TaskRecord): Plan['finish'] => {
+const failureOf = (input: PlanInput, failed: TaskRecord): NonNullable<Plan['finish']> => {
   const step = input.run.steps[failed.stepIndex]?.name ?? `step-${failed.stepIndex + 1}`;
   const where = failed.target === '' ? '' : ` on target ${failed.target}`;
   const why = failed.message ?? failed.reason ?? failed.state;
@@ -60,8 +64,7 @@ const planSequence = (input: PlanInput): Pick<Plan, 'transitions' | 'finish'> =>
     const failed = step.find((task) => task.state !== 'Succeeded');
     if (!failed) continue;
     const transitions = endUnstarted(input.tasks, { to: 'Skipped', reason: 'StepFailed', message: 'A step before this one failed.' });
-    const finish = failureOf(input, failed);
-    return finish ? { transitions, finish } : { transitions };
+    return staysOpen(input.tasks, transitions) ? { transitions } : { transitions, finish: failureOf(input, failed) };
   }
   return { transitions: [], finish: { state: 'Succeeded', reason: 'Succeeded', message: 'Every step succeeded.' } };
 };
