@@ -21,6 +21,8 @@ export interface ControlPlaneOptions {
   readonly advertiseAddress?: string;
   /** Further names and addresses in the serving certificate. */
   readonly hosts?: readonly string[];
+  /** Network of the services, an IPv4 network. Default: 10.96.0.0/16. */
+  readonly serviceCidr?: string;
   /** Let etcd call fsync, so that data survives a power cut. Default: false. */
   readonly durable?: boolean;
 }
@@ -52,10 +54,6 @@ export type StaticUser = keyof typeof USERS;
 
 export const NODE_NAME = 'outrider-node';
 
-/** Addresses of services and pods. */
-export const SERVICE_CIDR = '10.96.0.0/16';
-const FIRST_SERVICE_ADDRESS = '10.96.0.1';
-
 export async function launchControlPlane(
   footprint: Footprint,
   options: ControlPlaneOptions,
@@ -66,10 +64,12 @@ export async function launchControlPlane(
   const bindAddress = options.bindAddress ?? '127.0.0.1';
   const address = options.advertiseAddress ?? bindAddress;
   const names = ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'];
-  const hosts = new Set([address, '127.0.0.1', FIRST_SERVICE_ADDRESS, ...names, ...(options.hosts ?? [])]);
+  const serviceCidr = options.serviceCidr ?? '10.96.0.0/16';
+  const service = firstAddress(serviceCidr);
+  const hosts = new Set([address, '127.0.0.1', service, ...names, ...(options.hosts ?? [])]);
   await writePki(pkiDir, [...hosts]);
   await startEtcd(footprint, dataDir, options.durable ?? false);
-  const url = await startApiServer(footprint, { dataDir, pkiDir, bindAddress, address });
+  const url = await startApiServer(footprint, { dataDir, pkiDir, bindAddress, address, serviceCidr });
   const facts: ControlPlaneFacts = {
     url,
     caFile: join(pkiDir, 'ca.crt'),
@@ -80,6 +80,11 @@ export async function launchControlPlane(
   if (options.controllers === true) await startControllers(footprint, facts);
   footprint.note('controlPlane', facts);
   return facts;
+}
+
+/** The first address of a network, which the service `kubernetes` has: 10.96.0.1 of 10.96.0.0/16. */
+export function firstAddress(cidr: string): string {
+  return cidr.replace(/(\d+)\/\d+$/, (_, last: string) => String(Number(last) + 1));
 }
 
 /** Writes the kubeconfig of a component with a static token, and returns its path. */
@@ -146,6 +151,7 @@ interface ApiServerPlace {
   readonly pkiDir: string;
   readonly bindAddress: string;
   readonly address: string;
+  readonly serviceCidr: string;
 }
 
 /** Attempts to find a port that nobody else takes between the look and the start. */
@@ -189,7 +195,7 @@ async function startApiServerOn(footprint: Footprint, place: ApiServerPlace, por
       'kubelet-client-key': pki('kubelet-client.key'),
       'kubelet-preferred-address-types': 'InternalIP',
       'authorization-mode': 'Node,RBAC',
-      'service-cluster-ip-range': SERVICE_CIDR,
+      'service-cluster-ip-range': place.serviceCidr,
       'allow-privileged': true,
       profiling: false,
       'endpoint-reconciler-type': place.address.startsWith('127.') ? 'none' : 'master-count',

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from './wait.ts';
 
 /** A process that cannot be confused with a later one that was given the same pid. */
@@ -46,14 +47,20 @@ export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals)
   }
 }
 
-/** SIGTERM, and SIGKILL after `graceMs` (default 10,000). Returns when the process is gone. */
-export async function stopProcess(identity: ProcessIdentity, graceMs = 10_000): Promise<void> {
-  signalProcess(identity, 'SIGTERM');
+/** How long a process may take to end after SIGTERM before it is killed. */
+const GRACE_MS = 10_000;
+
+/** Ends a process, with SIGTERM and a grace of 10 s or at once, and returns when it is gone. */
+export async function stopProcess(
+  identity: ProcessIdentity,
+  signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM',
+): Promise<void> {
   const gone = (): boolean => !isRunning(identity);
-  try {
-    await waitFor(`process ${identity.pid} to end after SIGTERM`, gone, { timeoutMs: graceMs });
-  } catch {
-    signalProcess(identity, 'SIGKILL');
-    await waitFor(`process ${identity.pid} to end after SIGKILL`, gone, { timeoutMs: 10_000 });
+  if (signal === 'SIGTERM') {
+    signalProcess(identity, 'SIGTERM');
+    const deadline = performance.now() + GRACE_MS;
+    while (!gone() && performance.now() < deadline) await sleep(20);
   }
+  signalProcess(identity, 'SIGKILL');
+  await waitFor(`process ${identity.pid} to end after SIGKILL`, gone);
 }

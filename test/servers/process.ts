@@ -18,8 +18,8 @@ export interface ProcessOptions {
   readonly ready?: () => boolean | Promise<boolean>;
   /** Default: 60,000. */
   readonly readyTimeoutMs?: number;
-  /** Time between SIGTERM and SIGKILL. Default: 10,000. */
-  readonly graceMs?: number;
+  /** SIGKILL ends it at once; SIGTERM gives it 10 s first. Default: SIGTERM. */
+  readonly stopSignal?: 'SIGTERM' | 'SIGKILL';
 }
 
 /** A started server. It is in the footprint's list until it is stopped. */
@@ -47,7 +47,7 @@ export async function startProcess(footprint: Footprint, options: ProcessOptions
     name: options.name,
     ...identity,
     log: logFile,
-    graceMs: options.graceMs ?? 10_000,
+    stopSignal: options.stopSignal ?? 'SIGTERM',
   };
   footprint.add(trace);
   const server: ServerProcess = {
@@ -68,11 +68,12 @@ async function launch(
   logFile: string,
 ): Promise<{ pid: number; startTime: string }> {
   const bound = !footprint.lasting && existsSync(SETPRIV);
+  const pdeathsig = options.stopSignal === 'SIGKILL' ? 'KILL' : 'TERM';
   const log = openSync(logFile, 'a', 0o600);
   try {
     const child = spawn(
       bound ? SETPRIV : options.command,
-      bound ? ['--pdeathsig', 'TERM', '--', options.command, ...options.args] : options.args,
+      bound ? ['--pdeathsig', pdeathsig, '--', options.command, ...options.args] : options.args,
       {
         cwd: options.cwd ?? footprint.folder,
         env: { ...process.env, ...options.env },

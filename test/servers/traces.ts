@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { must, run } from './command.ts';
 import { markedProcesses } from './marked.ts';
@@ -14,15 +14,13 @@ export type Trace =
       readonly pid: number;
       readonly startTime: string;
       readonly log: string;
-      /** Time between SIGTERM and SIGKILL. */
-      readonly graceMs: number;
+      readonly stopSignal: 'SIGTERM' | 'SIGKILL';
     }
   /** Every process whose environment carries this. */
   | { readonly kind: 'marked'; readonly variable: string; readonly value: string }
   | { readonly kind: 'interface'; readonly name: string }
   | { readonly kind: 'netns'; readonly name: string }
-  | { readonly kind: 'cgroup'; readonly path: string }
-  | { readonly kind: 'sysctl'; readonly path: string; readonly value: string };
+  | { readonly kind: 'cgroup'; readonly path: string };
 
 /** Takes one trace back. Does nothing if it is gone already. */
 export async function removeTrace(trace: Trace): Promise<void> {
@@ -30,7 +28,7 @@ export async function removeTrace(trace: Trace): Promise<void> {
     case 'folder':
       return removeFolder(trace.path);
     case 'process':
-      return stopProcess(trace, trace.graceMs);
+      return stopProcess(trace, trace.stopSignal);
     case 'marked':
       return endMarked(trace);
     case 'interface':
@@ -39,8 +37,6 @@ export async function removeTrace(trace: Trace): Promise<void> {
       return deleteNetns(trace.name);
     case 'cgroup':
       return deleteCgroup(trace.path);
-    case 'sysctl':
-      return restoreSysctl(trace.path, trace.value);
   }
 }
 
@@ -55,10 +51,6 @@ async function deleteNetns(name: string): Promise<void> {
 
 async function deleteCgroup(path: string): Promise<void> {
   await waitFor(`the control groups below ${path} to be empty`, () => removeCgroup(path));
-}
-
-function restoreSysctl(path: string, value: string): void {
-  if (readFileSync(path, 'utf8').trim() !== value) writeFileSync(path, value);
 }
 
 /** True when none is left; what they started meanwhile is found by the next look. */
