@@ -42,6 +42,5 @@ export const parameterListRules: readonly CelRule[] = [
   refuse({
     when: `self.exists(p, ${twin})`,
     say: `'parameter "' + self.map(p, ${twin}, p.name)[0] + '" has the same variable OUTRIDER_PARAM_... as another; rename one of them'`,
-    reason: 'FieldValueDuplicate',
   }),
 ];

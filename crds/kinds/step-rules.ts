@@ -170,7 +170,6 @@ const credentials: readonly CelRule[] = [
     when: 'has(self.credential) && has(self.target) && has(self.target.credential)',
     say: say(literal('credential stands in the step and in its target; keep one of them')),
     at: '.credential',
-    reason: 'FieldValueDuplicate',
   }),
   ...forNodes(
     namesWhere((node) => node.credential === 'Required'),
@@ -226,6 +225,5 @@ export const stepListRules: readonly CelRule[] = [
     messageExpression:
       `'step name "' + self.map(s, has(s.name) && !self.exists_one(t, has(t.name) && t.name == s.name), s.name)[0] + ` +
       `'" is used more than once; names are unique within a workflow'`,
-    reason: 'FieldValueDuplicate',
   },
 ];
