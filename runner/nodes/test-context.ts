@@ -1,0 +1,86 @@
+import type { Connection, NodeInput } from '@outrider/protocol';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RunnerMachine, StopReason, TaskContext } from './contract.ts';
+
+export interface TestContextOptions {
+  readonly node: string;
+  readonly input: NodeInput;
+  readonly connection?: Connection;
+  readonly credential?: Readonly<Record<string, string>>;
+  readonly machine?: Partial<RunnerMachine>;
+  readonly namespace?: string;
+  /** Called with each handle, before the executor may go on. */
+  readonly onHandle?: (handle: Readonly<Record<string, string | number>>) => void | Promise<void>;
+  /** Called with each piece of stdout; a promise slows the executor down. */
+  readonly onStdout?: (bytes: Uint8Array) => void | Promise<void>;
+}
+
+/** A TaskContext for tests, and what the executor gave it. */
+export interface TestContext {
+  readonly context: TaskContext;
+  readonly folder: string;
+  readonly notes: string[];
+  readonly handles: Readonly<Record<string, string | number>>[];
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly stop: (reason: StopReason) => void;
+}
+
+let attempts = 0;
+
+export function testContext(options: TestContextOptions): TestContext {
+  const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+  const controller = new AbortController();
+  const [out, err]: [Uint8Array[], Uint8Array[]] = [[], []];
+  const notes: string[] = [];
+  const handles: Readonly<Record<string, string | number>>[] = [];
+  const connection = options.connection ?? {};
+  const context: TaskContext = {
+    attempt: { task: `test-${process.pid}-${++attempts}`, epoch: 1 },
+    spec: {
+      namespace: options.namespace ?? 'default',
+      run: 'run-1',
+      runUid: 'uid-1',
+      workflow: 'workflow-1',
+      step: 'step-1',
+      node: options.node,
+      input: options.input,
+      connection,
+      timeoutMs: 60_000,
+    },
+    connection,
+    credential: options.credential,
+    machine: {
+      kubeContexts: [],
+      kubectl: 'kubectl',
+      localExec: true,
+      secretsDir: join(folder, 'secrets'),
+      workDir: join(folder, 'work'),
+      ...options.machine,
+    },
+    signal: controller.signal,
+    stdout: {
+      write: async (bytes) => {
+        out.push(Uint8Array.from(bytes));
+        await options.onStdout?.(bytes);
+      },
+    },
+    stderr: { write: async (bytes) => void err.push(Uint8Array.from(bytes)) },
+    note: async (line) => void notes.push(line),
+    handle: async (handle) => {
+      handles.push(handle);
+      await options.onHandle?.(handle);
+    },
+  };
+  return {
+    context,
+    folder,
+    notes,
+    handles,
+    stdout: () => Buffer.concat(out).toString(),
+    stderr: () => Buffer.concat(err).toString(),
+    stop: (reason) => controller.abort(reason),
+  };
+}
