@@ -174,11 +174,9 @@ const renew = async (
   { lease: calls, times, held, done, lost }: Renewal,
 ): Promise<Lease> => {
   let { lease, since } = held;
-  const watchdog = createWatchdog(times.renewDeadlineMs, () => {
+  const watchdog = createWatchdog(times.renewDeadlineMs, (why) => {
     lost.abort();
-    options.onLost(
-      `the Lease ${options.namespace}/${options.name} could not be renewed for ${times.renewDeadlineMs / 1000} s`,
-    );
+    options.onLost(`the Lease ${options.namespace}/${options.name} ${why}`);
   });
   watchdog.feed(since);
   for (;;) {
@@ -201,24 +199,25 @@ interface Watchdog {
   /** Held for sure as of this (monotonic) time. */
   feed(since: number): void;
   /** It is certain that the Lease belongs to another. */
-  bite(): void;
+  bite(why: string): void;
   stop(): void;
 }
 
 /** Bites once, at the deadline whatever the renewing loop hangs in. */
-const createWatchdog = (deadlineMs: number, lose: () => void): Watchdog => {
+const createWatchdog = (deadlineMs: number, lose: (why: string) => void): Watchdog => {
   let timer: NodeJS.Timeout | undefined;
   let over = false;
-  const bite = (): void => {
+  const bite = (why: string): void => {
     if (over) return;
     over = true;
     clearTimeout(timer);
-    lose();
+    lose(why);
   };
   const feed = (since: number): void => {
     if (over) return;
     clearTimeout(timer);
-    timer = setTimeout(bite, Math.max(0, since + deadlineMs - performance.now()));
+    const late = `was not renewed for ${deadlineMs / 1000} s`;
+    timer = setTimeout(bite, Math.max(0, since + deadlineMs - performance.now()), late);
   };
   const stop = (): void => {
     over = true;
@@ -236,7 +235,7 @@ const confirm = async (
   try {
     const now = await calls.read(options.signal);
     if (now?.spec?.holderIdentity === options.identity) return now;
-    watchdog.bite();
+    watchdog.bite(`is held by ${now?.spec?.holderIdentity ?? 'nobody'}`);
   } catch (readError) {
     options.logger.warn({ err: readError, lease: options.name }, 'could not read the lease');
   }

@@ -1,12 +1,13 @@
-import type { KubeClient, KubeObject, ResourceType, StatusWriter } from './contract.ts';
 import { backOffMs, pause } from './back-off.ts';
-import { isKubeError, isRetryable } from './kube-error.ts';
+import type { KubeClient, StatusWriter } from './contract.ts';
+import { isConflict, isKubeError, isNotFound, isRetryable } from './kube-error.ts';
 import type { Logger } from './logger.ts';
 import { mergePatchBetween, plainJson, sameJson } from './merge-patch.ts';
 import { createRateWindow } from './rate-window.ts';
+import { knownStatus, newStatusEntry, seen, type StatusEntry, type WithStatus } from './status-entry.ts';
 
 export interface StatusWriterOptions {
-  readonly client: Pick<KubeClient, 'patch'>;
+  readonly client: Pick<KubeClient, 'get' | 'patch'>;
   readonly logger: Logger;
 }
 
@@ -14,180 +15,163 @@ export interface StatusWriterOptions {
 const objectIntervalMs = 1000;
 /** What is not urgent waits this long for more: a short step is queued, running and done in one write. */
 const coalesceMs = 250;
+/** What is urgent waits only for what follows at once. */
+const urgentMs = 10;
 const writesPerSecond = 20;
 const concurrentWrites = 8;
 /** How long what was written is remembered; the cache has it by then, and the interval is over. */
 const memoryMs = 60_000;
+/** Back-off on 5xx, 429, conflicts and no answer. */
+const retry = { firstMs: 250, longestMs: 30_000 };
 /** An API server that is down must not hold up the end of the process. */
 const stopMs = 5000;
-/** Back-off on 5xx, 429 and no answer. */
-const retry = { firstMs: 250, longestMs: 30_000 };
 
-/** One object's status. Times are monotonic milliseconds. */
-interface Entry {
-  readonly type: ResourceType;
-  /** As the caller's cache last had it. */
-  object: KubeObject;
-  /** Undefined: nothing to do. */
-  wanted: unknown;
-  urgent: boolean;
-  dueAt: number;
-  /** What the last write asked for, what the API server made of it, and its resourceVersion. */
-  written: { readonly asked: unknown; readonly status: unknown; readonly version: string } | undefined;
-  writtenAt: number;
-  failures: number;
-  busy: boolean;
-}
-
-type WithStatus = KubeObject & { readonly status?: unknown };
-
-/** resourceVersions of one resource are comparable numbers. */
-const isOlder = (version: string, than: string): boolean => BigInt(version) < BigInt(than);
-
-/** What the API server is known to hold: the newer of the cache's and our own last write. */
-const known = ({ object, written }: Entry): { asked: unknown; status: unknown } => {
-  if (written !== undefined && !isOlder(written.version, object.metadata.resourceVersion)) return written;
-  const status = plainJson((object as WithStatus).status ?? {});
-  return { asked: status, status };
-};
-
+/**
+ * Keeps what is wanted per object (by uid) and writes the difference to what is known, under the resourceVersion that it
+ * was computed from: so nothing is lost to a stale cache, and no other object of the same name inherits a status.
+ */
 export const createStatusWriter = ({ client, logger }: StatusWriterOptions): StatusWriter => {
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, StatusEntry>();
   const window = createRateWindow(writesPerSecond, 1000);
   let waiters: (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
   let inFlight = 0;
-  let flushing = false;
-
-  const entryFor = (type: ResourceType, object: KubeObject): Entry => {
-    const { uid } = object.metadata;
-    const entry = entries.get(uid) ?? {
-      type,
-      object,
-      wanted: undefined,
-      urgent: false,
-      dueAt: 0,
-      written: undefined,
-      writtenAt: -Infinity,
-      failures: 0,
-      busy: false,
-    };
-    entries.set(uid, entry);
-    if (!isOlder(object.metadata.resourceVersion, entry.object.metadata.resourceVersion))
-      entry.object = object;
-    return entry;
-  };
+  let scheduled = false;
+  let stopped = false;
 
   const want: StatusWriter['want'] = (type, object, status, { urgent = false } = {}) => {
-    const entry = entryFor(type, object);
+    if (stopped) return;
+    const entry = entries.get(object.metadata.uid) ?? newStatusEntry(type, object);
+    entries.set(object.metadata.uid, entry);
+    seen(entry, object);
     const wanted = plainJson(status);
     // While a write is on its way its outcome is not known: whatever is wanted now is compared again after it.
-    if (!entry.busy && sameJson(wanted, known(entry).asked)) entry.wanted = undefined;
-    else {
-      const now = performance.now();
-      const soonest = urgent ? now : entry.wanted === undefined ? now + coalesceMs : entry.dueAt;
-      entry.dueAt =
-        entry.failures > 0
-          ? entry.dueAt
-          : Math.max(Math.min(soonest, now + coalesceMs), entry.writtenAt + objectIntervalMs);
-      entry.urgent = urgent || (entry.wanted !== undefined && entry.urgent);
-      entry.wanted = wanted;
-    }
+    if (!entry.busy && sameJson(wanted, knownStatus(entry).asked)) entry.wanted = undefined;
+    else setWanted(entry, wanted, urgent);
     schedule();
   };
 
-  const pending = (): Entry[] => [...entries.values()].filter((entry) => entry.wanted !== undefined);
+  const pending = (): StatusEntry[] => [...entries.values()].filter((entry) => entry.wanted !== undefined);
 
-  /** Phases first, then who has waited longest. */
-  const next = (now: number): Entry | undefined => {
-    const ready = pending().filter((entry) => !entry.busy && entry.dueAt <= now);
-    return ready.toSorted((a, b) => Number(b.urgent) - Number(a.urgent) || a.dueAt - b.dueAt)[0];
+  /** Once per turn, however many were wanted in it. */
+  const schedule = (): void => {
+    if (scheduled) return;
+    scheduled = true;
+    queueMicrotask(() => {
+      scheduled = false;
+      arm();
+    });
   };
 
-  const schedule = (): void => {
+  const arm = (): void => {
     clearTimeout(timer);
     const now = performance.now();
     const idle = pending().filter((entry) => !entry.busy);
-    if (idle.length === 0 || inFlight >= concurrentWrites) return settle();
-    const due = Math.max(Math.min(...idle.map((entry) => entry.dueAt)), window.freeAt(now));
-    timer = setTimeout(pump, Math.max(0, due - now));
+    if (idle.length === 0 || inFlight >= concurrentWrites) return settle(now);
+    const dueAt = idle.reduce((earliest, entry) => Math.min(earliest, entry.dueAt), Infinity);
+    timer = setTimeout(pump, Math.max(0, Math.max(dueAt, window.freeAt(now)) - now));
   };
 
   const pump = (): void => {
-    for (;;) {
-      const now = performance.now();
-      const entry = inFlight < concurrentWrites && window.freeAt(now) <= now ? next(now) : undefined;
-      if (entry === undefined) break;
+    const now = performance.now();
+    // Phases first, then who has waited longest.
+    const ready = pending()
+      .filter((entry) => !entry.busy && entry.dueAt <= now)
+      .toSorted((a, b) => Number(b.urgent) - Number(a.urgent) || a.dueAt - b.dueAt);
+    for (const entry of ready) {
+      if (inFlight >= concurrentWrites || window.freeAt(now) > now) break;
       window.take(now);
       void write(entry);
     }
-    schedule();
+    arm();
   };
 
-  const settle = (): void => {
-    const now = performance.now();
+  const settle = (now: number): void => {
     for (const [uid, entry] of entries) {
       if (entry.wanted === undefined && !entry.busy && now - entry.writtenAt > memoryMs) entries.delete(uid);
     }
-    if (pending().length > 0 || inFlight > 0) return;
+    if (inFlight > 0 || pending().length > 0) return;
     for (const waiter of waiters) waiter();
     waiters = [];
   };
 
-  const write = async (entry: Entry): Promise<void> => {
-    const asked = entry.wanted;
-    const change = mergePatchBetween(known(entry).status, asked);
+  /** Never rejects. */
+  const write = async (entry: StatusEntry): Promise<void> => {
+    const { wanted: asked, urgent } = entry;
     entry.wanted = undefined;
     entry.urgent = false;
     entry.busy = true;
     inFlight++;
     try {
-      if (change !== undefined) await send(entry, asked, change);
+      await send(entry, asked);
+      entry.failures = 0;
     } catch (error) {
-      failed(entry, asked, error);
+      await failed(entry, { asked, urgent }, error);
     }
     entry.busy = false;
     inFlight--;
-    if (entry.wanted !== undefined && sameJson(entry.wanted, known(entry).asked)) entry.wanted = undefined;
+    if (entry.wanted !== undefined && sameJson(entry.wanted, knownStatus(entry).asked))
+      entry.wanted = undefined;
     schedule();
   };
 
-  const send = async (entry: Entry, asked: unknown, change: unknown): Promise<void> => {
-    const { namespace, name, uid } = entry.object.metadata;
+  const send = async (entry: StatusEntry, asked: unknown): Promise<void> => {
+    const known = knownStatus(entry);
+    const status = mergePatchBetween(known.status, asked);
+    if (status === undefined) return;
     entry.writtenAt = performance.now();
-    // The uid is a precondition: another object that took over the name must not inherit this status.
-    const body = { metadata: { uid }, status: change };
-    const ref = namespace === undefined ? { name } : { namespace, name };
-    const now = await client.patch<WithStatus>(entry.type, ref, { body, subresource: 'status' });
-    entry.failures = 0;
+    const body = { metadata: { resourceVersion: known.version }, status };
+    const now = await client.patch<WithStatus>(entry.type, refOf(entry), { body, subresource: 'status' });
     entry.written = { asked, status: plainJson(now.status ?? {}), version: now.metadata.resourceVersion };
     if (entry.wanted !== undefined) entry.dueAt = Math.max(entry.dueAt, entry.writtenAt + objectIntervalMs);
   };
 
-  const failed = (entry: Entry, asked: unknown, error: unknown): void => {
-    const { namespace, name } = entry.object.metadata;
-    const about = { err: error, kind: entry.type.kind, namespace, name };
-    if (!isRetryable(error) || isGone(error)) {
+  const failed = async (
+    entry: StatusEntry,
+    { asked, urgent }: { asked: unknown; urgent: boolean },
+    error: unknown,
+  ): Promise<void> => {
+    const about = { err: error, kind: entry.type.kind, ...refOf(entry) };
+    if (isNotFound(error) || (isConflict(error) && !(await refresh(entry)))) {
       entry.failures = 0;
-      if (isGone(error)) logger.debug(about, 'the object of a status is gone');
-      else logger.error(about, 'the API server refused a status');
-      return;
+      entry.wanted = undefined;
+      return logger.debug(about, 'the object of a status is gone');
     }
+    if (!isRetryable(error)) {
+      entry.failures = 0;
+      return logger.error(about, 'the API server refused a status');
+    }
+    const wait =
+      isConflict(error) && entry.failures === 0
+        ? 0
+        : Math.max(backOffMs(entry.failures + 1, retry), retryAfterMs(error));
     entry.failures++;
-    const wait = Math.max(
-      backOffMs(entry.failures, retry),
-      retryAfterMs(error),
-      flushing ? 0 : objectIntervalMs,
-    );
     entry.dueAt = performance.now() + wait;
+    entry.urgent ||= urgent;
     entry.wanted ??= asked;
-    logger.warn({ ...about, retryMs: Math.round(wait) }, 'could not write a status; trying again');
+    if (wait > 0)
+      logger.warn({ ...about, retryMs: Math.round(wait) }, 'could not write a status; trying again');
+  };
+
+  /** False if the object is gone or another one has its name. */
+  const refresh = async (entry: StatusEntry): Promise<boolean> => {
+    try {
+      const now = await client.get(entry.type, refOf(entry));
+      if (now?.metadata.uid !== entry.object.metadata.uid) return false;
+      seen(entry, now);
+    } catch (error) {
+      logger.debug(
+        { err: error, kind: entry.type.kind, ...refOf(entry) },
+        'could not read the object of a status',
+      );
+    }
+    return true;
   };
 
   const flush = (): Promise<void> => {
-    if (pending().length === 0 && inFlight === 0) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     waiters.push(resolve);
+    schedule();
     return promise;
   };
 
@@ -196,12 +180,11 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
     flush,
     stop: async () => {
       // The last word counts more than the pace of one object; the overall rate stays.
-      flushing = true;
       for (const entry of entries.values()) entry.dueAt = 0;
-      schedule();
       const given = new AbortController();
       await Promise.race([flush(), pause(stopMs, given.signal)]);
       given.abort();
+      stopped = true;
       clearTimeout(timer);
       const left = pending().length;
       if (left > 0) logger.warn({ left }, 'stopped before every status was written');
@@ -210,8 +193,22 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
   };
 };
 
-const retryAfterMs = (error: unknown): number => (isKubeError(error) ? (error.retryAfter ?? 0) * 1000 : 0);
+const setWanted = (entry: StatusEntry, wanted: unknown, urgent: boolean): void => {
+  const now = performance.now();
+  const latest = now + (urgent ? urgentMs : coalesceMs);
+  const first = entry.wanted === undefined;
+  // A back-off that is under way is kept; so is the time of an earlier wish.
+  if (entry.failures === 0) {
+    const soonest = first ? latest : Math.min(entry.dueAt, latest);
+    entry.dueAt = Math.max(soonest, entry.writtenAt + objectIntervalMs);
+  }
+  entry.urgent = urgent || (!first && entry.urgent);
+  entry.wanted = wanted;
+};
 
-/** Deleted, or replaced by another object of the same name. */
-const isGone = (error: unknown): boolean =>
-  isKubeError(error) && (error.status === 404 || (error.status === 409 && /\bUID\b/i.test(error.message)));
+const refOf = ({ object }: StatusEntry): { namespace?: string; name: string } => {
+  const { namespace, name } = object.metadata;
+  return namespace === undefined ? { name } : { namespace, name };
+};
+
+const retryAfterMs = (error: unknown): number => (isKubeError(error) ? (error.retryAfter ?? 0) * 1000 : 0);
