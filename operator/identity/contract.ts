@@ -22,6 +22,12 @@ export interface RunnerIdentity {
   readonly caKeyHash: string;
   /** Key and certificate chain for the TLS servers, PEM. */
   readonly tls: { readonly key: string; readonly cert: string };
+  /** Called with each renewed certificate, for setSecureContext. Returns how to stop it. */
+  onTlsRenewed(listener: (tls: { readonly key: string; readonly cert: string }) => void): () => void;
+  /** DPoP-Nonce for every answer. */
+  nonce(): string;
+  /** Refuses this key from now on, without waiting for its access token to expire. */
+  revoked(clientId: string): void;
   createRegistrationToken(request: {
     namespace: string;
     tags: readonly string[] | null;
@@ -47,6 +53,8 @@ export interface PortalUser {
 }
 
 export interface PortalIdentity {
+  /** DPoP-Nonce for every answer. */
+  nonce(): string;
   /** Exchanges a Login resource for an access token of an hour bound to the key of its spec (DPoP). */
   issueToken(
     form: Readonly<Record<string, string>>,
