@@ -13,7 +13,8 @@ export const portalPaths = {
   log: (namespace: string, name: string) => `${portalPaths.run(namespace, name)}/log`,
   rawLog: (namespace: string, name: string) => `${portalPaths.run(namespace, name)}/log/raw`,
   runners: (namespace: string) => `/api/v1/namespaces/${encodeURIComponent(namespace)}/runners`,
-  registrationTokens: (namespace: string) => `/api/v1/namespaces/${encodeURIComponent(namespace)}/registrationtokens`,
+  registrationTokens: (namespace: string) =>
+    `/api/v1/namespaces/${encodeURIComponent(namespace)}/registrationtokens`,
 } as const;
 
 /** Name of the ConfigMap in the operator's namespace that says where the portal is: keys `url` and `ca.crt`. */
@@ -43,7 +44,9 @@ export const TaskView = Closed({
   log: Closed({
     lines: Count('Lines so far.'),
     bytes: Count('Framed bytes so far.'),
-    end: OneOf(['Open', 'Complete', 'Incomplete'] as const, { description: 'Complete when length and SHA-256 agree with the result.' }),
+    end: OneOf(['Open', 'Complete', 'Incomplete'] as const, {
+      description: 'Complete when length and SHA-256 agree with the result.',
+    }),
   }),
 });
 export type TaskView = Static<typeof TaskView>;
@@ -75,7 +78,9 @@ export const LineView = Closed({
   step: Text({ maxLength: 63 }),
   target: Text({ maxLength: 253 }),
   line: Count('From 0 within the attempt.'),
-  stream: OneOf(['stdout', 'stderr', 'system', 'gap'] as const, { description: 'system: a note by the product itself; gap: bytes that were left out.' }),
+  stream: OneOf(['stdout', 'stderr', 'system', 'gap'] as const, {
+    description: 'system: a note by the product itself; gap: bytes that were left out.',
+  }),
   at: Instant("By the runner's clock."),
   text: Text({ description: 'Without its line end.', maxLength: 65_536 }),
 });
@@ -107,8 +112,19 @@ export const RunnerList = Closed({ items: List(RunnerView, { maxItems: 100_000 }
 export type RunnerList = Static<typeof RunnerList>;
 
 export const RegistrationTokenRequest = Closed({
-  tags: Maybe(List(Text({ maxLength: 63, pattern: '^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$' }), { description: "Tags that it permits; any when absent.", maxItems: 32 })),
-  ttlSeconds: Maybe(Integer({ description: 'Validity; 3600 when absent, which is also the most.', minimum: 60, maximum: 3600 })),
+  tags: Maybe(
+    List(Text({ maxLength: 63, pattern: '^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$' }), {
+      description: 'Tags that it permits; any when absent.',
+      maxItems: 32,
+    }),
+  ),
+  ttlSeconds: Maybe(
+    Integer({
+      description: 'Validity; 3600 when absent, which is also the most.',
+      minimum: 60,
+      maximum: 3600,
+    }),
+  ),
 });
 export type RegistrationTokenRequest = Static<typeof RegistrationTokenRequest>;
 export const RegistrationTokenResponse = Closed({

@@ -23,8 +23,17 @@ const readSummary = (file: string): Summary | undefined => {
 
 for (const project of process.argv.slice(2)) {
   const file = join(folder, `${project}.json`);
-  const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', ...args], { stdio: 'inherit' });
+  const args = [
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+  ];
+  const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', ...args], {
+    stdio: 'inherit',
+  });
   const summary = readSummary(file);
   counts.passed += summary?.numPassedTests ?? 0;
   const failed = summary?.numFailedTests ?? 0;

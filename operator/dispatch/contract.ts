@@ -31,7 +31,10 @@ export interface Dispatch {
   logs(runner: AuthenticatedRunner, session: string, chunks: readonly LogChunk[]): Promise<LogsResponse>;
   closeSession(runner: AuthenticatedRunner, request: CloseRequest): Promise<void>;
   /** The task, if this runner holds this epoch in Claimed or Running under this session: the only time secrets go out. */
-  authorizeSecrets(runner: AuthenticatedRunner, request: { session: string; generation: string; task: string; epoch: number; reference: string }): Promise<TaskRecord>;
+  authorizeSecrets(
+    runner: AuthenticatedRunner,
+    request: { session: string; generation: string; task: string; epoch: number; reference: string },
+  ): Promise<TaskRecord>;
   /** Cuts open polls and refuses the key from now on. */
   revoke(clientId: string): void;
 }

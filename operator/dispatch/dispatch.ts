@@ -43,7 +43,10 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     return sessions.current(runner, envelope.session);
   };
 
-  const openSession = async (runner: AuthenticatedRunner, request: SessionRequest): Promise<SessionResponse> => {
+  const openSession = async (
+    runner: AuthenticatedRunner,
+    request: SessionRequest,
+  ): Promise<SessionResponse> => {
     sessions.guardAgainstClones(runner);
     const speaker = { clientId: runner.clientId, runnerName: runner.name, session: randomUUID() };
     const { tasks, answers } = await ledger.openSession({
@@ -65,7 +68,11 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     const { renew, missing } = reviewHeld(session, request, board.heldBy(session.runner.clientId), now());
     const refs = (tasks: readonly TaskRecord[]) => tasks.map(({ id, epoch }) => ({ task: id, epoch }));
     if (renew.length > 0) {
-      const renewed = await ledger.renewLeases({ by: session.speaker, attempts: refs(renew), leaseExpiresAt: now() + leaseMs });
+      const renewed = await ledger.renewLeases({
+        by: session.speaker,
+        attempts: refs(renew),
+        leaseExpiresAt: now() + leaseMs,
+      });
       board.apply(renewed.tasks);
     }
     if (missing.length === 0) return;
@@ -73,11 +80,19 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     board.apply((await ledger.markUnknown({ attempts: refs(missing), now: now(), reason })).tasks);
   };
 
-  const poll = async (runner: AuthenticatedRunner, request: PollRequest, signal: AbortSignal): Promise<PollResponse> => {
+  const poll = async (
+    runner: AuthenticatedRunner,
+    request: PollRequest,
+    signal: AbortSignal,
+  ): Promise<PollResponse> => {
     const session = check(runner, request);
     if (noteContact(session, request, now())) sessions.changed(session);
     await renewAndMark(session, request);
-    noteAbandoned(session, request, new Set(board.heldBy(runner.clientId).map((task) => `${task.id}/${task.epoch}`)));
+    noteAbandoned(
+      session,
+      request,
+      new Set(board.heldBy(runner.clientId).map((task) => `${task.id}/${task.epoch}`)),
+    );
     const ms = pollMs * (0.9 + 0.2 * options.random());
     try {
       return await holdPoll(session, { now, signal, ms, onOpen: () => matcher.pump() });
@@ -110,10 +125,15 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
   const report = async (runner: AuthenticatedRunner, request: ReportsRequest): Promise<ReportsResponse> => {
     const session = check(runner, request);
     session.lastContact = now();
-    const { tasks, answers } = await ledger.recordReports({ by: session.speaker, reports: request.reports, now: now() });
+    const { tasks, answers } = await ledger.recordReports({
+      by: session.speaker,
+      reports: request.reports,
+      now: now(),
+    });
     for (const { task, epoch } of request.reports) {
       const known = board.get(task);
-      if (known && known.epoch === epoch && known.state !== 'Running') session.unlisted.delete(attemptKey({ task, epoch }));
+      if (known && known.epoch === epoch && known.state !== 'Running')
+        session.unlisted.delete(attemptKey({ task, epoch }));
     }
     board.apply(tasks);
     await settleLogs(tasks);

@@ -38,8 +38,10 @@ export const demandOf = (task: Pick<TaskRecord, 'spec' | 'tags' | 'local'>): Dem
 };
 
 /** Tags in effect: permitted by the Runner resource, and narrowed by what the runner itself asks for. */
-export const effectiveTags = (permitted: readonly string[], ...narrowing: readonly (readonly string[] | null | undefined)[]): string[] =>
-  permitted.filter((tag) => narrowing.every((asked) => !asked || asked.includes(tag)));
+export const effectiveTags = (
+  permitted: readonly string[],
+  ...narrowing: readonly (readonly string[] | null | undefined)[]
+): string[] => permitted.filter((tag) => narrowing.every((asked) => !asked || asked.includes(tag)));
 
 /** Node types permitted by the Runner resource (every one except local-exec when it says nothing) and by the machine. */
 export const effectiveNodes = (spec: RunnerSpec, machine: readonly string[]): string[] => {
@@ -50,8 +52,10 @@ export const effectiveNodes = (spec: RunnerSpec, machine: readonly string[]): st
 /** What the runner lacks for this work, in words; empty when it qualifies. */
 export const lacking = (capability: Capability, demand: Demand): string[] => {
   const lacks: string[] = [];
-  if (demand.local !== capability.local) lacks.push(demand.local ? 'it is not a local runner' : 'it takes only local work');
-  else if (!demand.local && capability.namespace !== demand.namespace) lacks.push(`it serves namespace ${capability.namespace}`);
+  if (demand.local !== capability.local)
+    lacks.push(demand.local ? 'it is not a local runner' : 'it takes only local work');
+  else if (!demand.local && capability.namespace !== demand.namespace)
+    lacks.push(`it serves namespace ${capability.namespace}`);
   const tags = demand.tags.filter((tag) => !capability.tags.has(tag));
   if (tags.length > 0) lacks.push(`it lacks the ${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')}`);
   const nodes = demand.nodes.filter((node) => !capability.nodes.has(node));

@@ -5,7 +5,8 @@ import type { TaskRecord } from '../ledger/records.ts';
 export const generationMismatch = (): OutriderError =>
   new OutriderError({
     code: 'GenerationMismatch',
-    message: "The operator's ledger is not the one that this runner last spoke with: it was restored or replaced.",
+    message:
+      "The operator's ledger is not the one that this runner last spoke with: it was restored or replaced.",
     action: 'Open a new session with the inventory of the journal.',
   });
 
@@ -14,11 +15,15 @@ export const revoked = (): OutriderError =>
   new OutriderError({
     code: 'RunnerRevoked',
     message: 'The key of this runner was revoked.',
-    action: 'Remove its state folder and register it again under another name, with a new registration token.',
+    action:
+      'Remove its state folder and register it again under another name, with a new registration token.',
   });
 
 /** Thrown when secrets are asked for outside Claimed or Running at the current epoch. */
-export const notHeld = (request: { task: string; epoch: number }, task: TaskRecord | undefined): OutriderError =>
+export const notHeld = (
+  request: { task: string; epoch: number },
+  task: TaskRecord | undefined,
+): OutriderError =>
   new OutriderError({
     code: task && task.epoch !== request.epoch ? 'EpochMismatch' : 'StateMismatch',
     message: `This runner does not hold task ${request.task} at epoch ${request.epoch}${task ? ` (it is ${task.state} at epoch ${task.epoch})` : ''}, so no credential is given out for it.`,

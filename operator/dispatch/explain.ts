@@ -37,7 +37,14 @@ export const explainWaiting = (task: TaskRecord, sessions: Sessions): Waiting =>
     .map((session) => describe(session, demand))
     .sort((a, b) => a.lacks.length - b.lacks.length || a.name.localeCompare(b.name))
     .slice(0, named);
-  if (closest.length === 0) return { reason: 'NoRunner', message: `${needs} No such runner is online: start one, or see \`kubectl get runners\`.` };
+  if (closest.length === 0)
+    return {
+      reason: 'NoRunner',
+      message: `${needs} No such runner is online: start one, or see \`kubectl get runners\`.`,
+    };
   const lacks = closest.map((runner) => `${runner.name}: ${runner.lacks.join(' and ')}`);
-  return { reason: 'NoRunner', message: `${needs} No online runner qualifies. Closest: ${lacks.join('; ')}.` };
+  return {
+    reason: 'NoRunner',
+    message: `${needs} No online runner qualifies. Closest: ${lacks.join('; ')}.`,
+  };
 };

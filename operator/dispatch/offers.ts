@@ -53,7 +53,9 @@ export class Matcher {
   /** Slots that the operator itself counts as free: capacity less everything held, whatever the runner says. */
   free(session: Session): number {
     if (session.draining || session.closed || session.capability.suspended) return 0;
-    const taken = this.#options.board.heldCount(session.runner.clientId) + (this.#reserved.get(session.runner.clientId) ?? 0);
+    const taken =
+      this.#options.board.heldCount(session.runner.clientId) +
+      (this.#reserved.get(session.runner.clientId) ?? 0);
     return Math.max(0, Math.min(session.capacity, session.hello.capacity) - taken);
   }
 

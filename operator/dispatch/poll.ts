@@ -1,4 +1,10 @@
-import { attemptKey, type Cancel, type PollRequest, type PollResponse, type Settings } from '@outrider/protocol';
+import {
+  attemptKey,
+  type Cancel,
+  type PollRequest,
+  type PollResponse,
+  type Settings,
+} from '@outrider/protocol';
 import type { TaskRecord } from '../ledger/records.ts';
 import type { Session } from './session.ts';
 
@@ -19,7 +25,12 @@ const isOpen = (task: TaskRecord): boolean => task.state === 'Claimed' || task.s
  * Compares what a poll lists as held with what the ledger gave this session. A lease is written when a third of it is used:
  * no ledger write per poll, and none at all while nothing runs.
  */
-export const reviewHeld = (session: Session, request: PollRequest, given: readonly TaskRecord[], now: number): HeldReview => {
+export const reviewHeld = (
+  session: Session,
+  request: PollRequest,
+  given: readonly TaskRecord[],
+  now: number,
+): HeldReview => {
   const held = new Set(request.held.map(attemptKey));
   const renew: TaskRecord[] = [];
   const missing: TaskRecord[] = [];

@@ -73,7 +73,13 @@ export const newSession = (
 
 /** What a poll says of the runner itself. True when something that its status shows has changed. */
 export const noteContact = (session: Session, request: PollRequest, now: Millis): boolean => {
-  const before = JSON.stringify([session.draining, degradedReasons(session), session.closed, session.load, session.capacity]);
+  const before = JSON.stringify([
+    session.draining,
+    degradedReasons(session),
+    session.closed,
+    session.load,
+    session.capacity,
+  ]);
   session.lastContact = now;
   session.closed = false;
   session.load = request.load;
@@ -81,5 +87,14 @@ export const noteContact = (session: Session, request: PollRequest, now: Millis)
   session.draining = request.draining ?? false;
   session.skewMs = Date.parse(request.now) - now;
   session.selfReported = request.degraded ?? [];
-  return before !== JSON.stringify([session.draining, degradedReasons(session), session.closed, session.load, session.capacity]);
+  return (
+    before !==
+    JSON.stringify([
+      session.draining,
+      degradedReasons(session),
+      session.closed,
+      session.load,
+      session.capacity,
+    ])
+  );
 };

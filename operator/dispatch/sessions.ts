@@ -3,7 +3,14 @@ import type { Runner } from '@outrider/kinds';
 import type { RunnerIdentityRecord } from '../ledger/records.ts';
 import type { Cache } from '../kube/contract.ts';
 import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
-import { effectiveNodes, effectiveTags, lacking, localTag, type Capability, type Demand } from './eligibility.ts';
+import {
+  effectiveNodes,
+  effectiveTags,
+  lacking,
+  localTag,
+  type Capability,
+  type Demand,
+} from './eligibility.ts';
 import { degradedReasons, newSession, type Session } from './session.ts';
 
 /** More sessions of one key than this within a minute: a cloned machine, or a restart loop. */
@@ -48,7 +55,8 @@ export class Sessions implements RunnerDirectory {
     throw new OutriderError({
       code: 'SessionQuarantined',
       message: `Runner ${runner.name} opened more than ${maxSessionsPerMinute} sessions with one key within a minute, as two copies of one machine do.`,
-      action: 'Stop all but one of them, give the others a state folder and a registration of their own, and wait a minute.',
+      action:
+        'Stop all but one of them, give the others a state folder and a registration of their own, and wait a minute.',
     });
   }
 
@@ -82,7 +90,9 @@ export class Sessions implements RunnerDirectory {
     const known = this.#qualified.get(demand.signature);
     if (known) return known.sessions;
     if (this.#qualified.size > 10_000) this.#qualified.clear();
-    const sessions = new Set([...this.#sessions.values()].filter((session) => lacking(session.capability, demand).length === 0));
+    const sessions = new Set(
+      [...this.#sessions.values()].filter((session) => lacking(session.capability, demand).length === 0),
+    );
     this.#qualified.set(demand.signature, { demand, sessions });
     return sessions;
   }
@@ -161,5 +171,6 @@ const superseded = (name: string) =>
   ({
     code: 'SessionSuperseded',
     message: `Another process opened a newer session with the key of runner ${name}.`,
-    action: 'Make sure that only one process uses this state folder; a replica needs a registration of its own.',
+    action:
+      'Make sure that only one process uses this state folder; a replica needs a registration of its own.',
   }) as const;

@@ -27,7 +27,8 @@ export const startSweeper = (options: SweeperOptions): { sweep(): Promise<void>;
     try {
       const { tasks } = await ledger.expire({ now: options.now(), graceMs: options.graceMs });
       board.apply(tasks);
-      for (const task of tasks) if (task.state === 'Lost') await logs.abandon({ task: task.id, epoch: task.epoch });
+      for (const task of tasks)
+        if (task.state === 'Lost') await logs.abandon({ task: task.id, epoch: task.epoch });
     } catch (error) {
       options.onError(error);
     } finally {

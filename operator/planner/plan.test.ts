@@ -25,9 +25,12 @@ describe('a sequence of steps', () => {
     ]);
   });
 
-  test.each(['Ready', 'Offered', 'Claimed', 'Running', 'Unknown'] as const)('waits while the first step is %s', (state) => {
-    expect(plan(tasksIn(state, 'Pending', 'Pending'))).toBeUndefined();
-  });
+  test.each(['Ready', 'Offered', 'Claimed', 'Running', 'Unknown'] as const)(
+    'waits while the first step is %s',
+    (state) => {
+      expect(plan(tasksIn(state, 'Pending', 'Pending'))).toBeUndefined();
+    },
+  );
 
   test('succeeds when every step has', () => {
     expect(plan(tasksIn('Succeeded', 'Succeeded', 'Succeeded'))?.finish).toEqual({
@@ -65,16 +68,22 @@ describe('a sequence of steps', () => {
 describe('a cancelled run', () => {
   test('ends what has not started and waits for what runs', () => {
     const result = plan(tasksIn('Succeeded', 'Running', 'Pending'), { cancelRequested: true });
-    expect(result?.transitions.map(({ task, from, to }) => [task, from, to])).toEqual([['t2', 'Pending', 'Cancelled']]);
+    expect(result?.transitions.map(({ task, from, to }) => [task, from, to])).toEqual([
+      ['t2', 'Pending', 'Cancelled'],
+    ]);
     expect(result?.finish).toBeUndefined();
   });
 
   test('is Cancelled once everything has ended', () => {
-    expect(plan(tasksIn('Succeeded', 'Cancelled', 'Cancelled'), { cancelRequested: true })?.finish?.state).toBe('Cancelled');
+    expect(
+      plan(tasksIn('Succeeded', 'Cancelled', 'Cancelled'), { cancelRequested: true })?.finish?.state,
+    ).toBe('Cancelled');
   });
 
   test('stays Succeeded when every step had exited with 0 before the kill', () => {
-    expect(plan(tasksIn('Succeeded', 'Succeeded'), { cancelRequested: true })?.finish?.state).toBe('Succeeded');
+    expect(plan(tasksIn('Succeeded', 'Succeeded'), { cancelRequested: true })?.finish?.state).toBe(
+      'Succeeded',
+    );
   });
 });
 
@@ -86,28 +95,39 @@ test('a finished run is never planned again', () => {
 test('whatever the states, a plan never touches what a runner may act on or what has ended, and a finish leaves nothing open', () => {
   const anyState = fc.constantFrom(...taskStates);
   fc.assert(
-    fc.property(fc.array(anyState, { minLength: 1, maxLength: 6 }), fc.boolean(), (states, cancelRequested) => {
-      const tasks = tasksIn(...states);
-      const result = plan(tasks, { cancelRequested });
-      const changed = new Map(result?.transitions.map((transition) => [transition.task, transition]));
-      for (const task of tasks) {
-        const transition = changed.get(task.id);
-        if (!transition) continue;
-        expect(['Pending', 'Ready', 'Offered']).toContain(task.state);
-        expect(transition.from).toBe(task.state);
-      }
-      if (!result?.finish) return;
-      for (const task of tasks) expect(terminalStates.has(changed.get(task.id)?.to ?? task.state)).toBe(true);
-    }),
+    fc.property(
+      fc.array(anyState, { minLength: 1, maxLength: 6 }),
+      fc.boolean(),
+      (states, cancelRequested) => {
+        const tasks = tasksIn(...states);
+        const result = plan(tasks, { cancelRequested });
+        const changed = new Map(result?.transitions.map((transition) => [transition.task, transition]));
+        for (const task of tasks) {
+          const transition = changed.get(task.id);
+          if (!transition) continue;
+          expect(['Pending', 'Ready', 'Offered']).toContain(task.state);
+          expect(transition.from).toBe(task.state);
+        }
+        if (!result?.finish) return;
+        for (const task of tasks)
+          expect(terminalStates.has(changed.get(task.id)?.to ?? task.state)).toBe(true);
+      },
+    ),
   );
 });
 
 test('whatever the states, a run that is not final has a plan or an attempt, queue or lease to wait for', () => {
   fc.assert(
-    fc.property(fc.array(fc.constantFrom(...taskStates), { minLength: 1, maxLength: 6 }), fc.boolean(), (states, cancelRequested) => {
-      const tasks = tasksIn(...states);
-      const waitsFor = tasks.some((task) => ['Ready', 'Offered', 'Claimed', 'Running', 'Unknown'].includes(task.state));
-      expect(plan(tasks, { cancelRequested }) !== undefined || waitsFor).toBe(true);
-    }),
+    fc.property(
+      fc.array(fc.constantFrom(...taskStates), { minLength: 1, maxLength: 6 }),
+      fc.boolean(),
+      (states, cancelRequested) => {
+        const tasks = tasksIn(...states);
+        const waitsFor = tasks.some((task) =>
+          ['Ready', 'Offered', 'Claimed', 'Running', 'Unknown'].includes(task.state),
+        );
+        expect(plan(tasks, { cancelRequested }) !== undefined || waitsFor).toBe(true);
+      },
+    ),
   );
 });

@@ -1,4 +1,11 @@
-import { terminalStates, type Millis, type Plan, type PlannedTransition, type RunAndTasks, type TaskRecord } from '../ledger/records.ts';
+import {
+  terminalStates,
+  type Millis,
+  type Plan,
+  type PlannedTransition,
+  type RunAndTasks,
+  type TaskRecord,
+} from '../ledger/records.ts';
 
 export interface PlanInput extends RunAndTasks {
   readonly now: Millis;
@@ -15,7 +22,10 @@ const byStep = (tasks: readonly TaskRecord[]): TaskRecord[][] => {
 };
 
 /** Nothing has been sent to a runner that could have acted on it: an Offered task is safe to end, its epoch is left behind. */
-const endUnstarted = (tasks: readonly TaskRecord[], change: Pick<PlannedTransition, 'to' | 'reason' | 'message'>): PlannedTransition[] =>
+const endUnstarted = (
+  tasks: readonly TaskRecord[],
+  change: Pick<PlannedTransition, 'to' | 'reason' | 'message'>,
+): PlannedTransition[] =>
   tasks.flatMap((task) =>
     task.state === 'Pending' || task.state === 'Ready' || task.state === 'Offered'
       ? [{ task: task.id, from: task.state, ...change }]
@@ -39,7 +49,11 @@ const planCancelled = (input: PlanInput): Pick<Plan, 'transitions' | 'finish'> =
   return {
     transitions,
     finish: allSucceeded
-      ? { state: 'Succeeded', reason: 'Succeeded', message: 'Every step had succeeded before the cancellation took effect.' }
+      ? {
+          state: 'Succeeded',
+          reason: 'Succeeded',
+          message: 'Every step had succeeded before the cancellation took effect.',
+        }
       : { state: 'Cancelled', reason: 'Cancelled', message: 'The run was cancelled.' },
   };
 };
@@ -58,15 +72,29 @@ const planSequence = (input: PlanInput): Pick<Plan, 'transitions' | 'finish'> =>
     if (step.some((task) => !isFinal(task))) {
       const transitions = step
         .filter((task) => task.state === 'Pending')
-        .map((task): PlannedTransition => ({ task: task.id, from: 'Pending', to: 'Ready', queueDeadline: input.now + input.queueTimeoutMs }));
+        .map((task): PlannedTransition => ({
+          task: task.id,
+          from: 'Pending',
+          to: 'Ready',
+          queueDeadline: input.now + input.queueTimeoutMs,
+        }));
       return { transitions };
     }
     const failed = step.find((task) => task.state !== 'Succeeded');
     if (!failed) continue;
-    const transitions = endUnstarted(input.tasks, { to: 'Skipped', reason: 'StepFailed', message: 'A step before this one failed.' });
-    return staysOpen(input.tasks, transitions) ? { transitions } : { transitions, finish: failureOf(input, failed) };
+    const transitions = endUnstarted(input.tasks, {
+      to: 'Skipped',
+      reason: 'StepFailed',
+      message: 'A step before this one failed.',
+    });
+    return staysOpen(input.tasks, transitions)
+      ? { transitions }
+      : { transitions, finish: failureOf(input, failed) };
   }
-  return { transitions: [], finish: { state: 'Succeeded', reason: 'Succeeded', message: 'Every step succeeded.' } };
+  return {
+    transitions: [],
+    finish: { state: 'Succeeded', reason: 'Succeeded', message: 'Every step succeeded.' },
+  };
 };
 
 /**

@@ -3,8 +3,10 @@ import type { WorkflowRunStatus } from '@outrider/kinds';
 import { aRun, aWorkflow, start } from '../testing/builders.ts';
 import { decideStart } from './decide.ts';
 
-const decide = (over: Parameters<typeof aRun>[0] = {}, given: { workflow?: ReturnType<typeof aWorkflow>; now?: number } = {}) =>
-  decideStart({ run: aRun(over), workflow: given.workflow, targets: [], now: given.now ?? start });
+const decide = (
+  over: Parameters<typeof aRun>[0] = {},
+  given: { workflow?: ReturnType<typeof aWorkflow>; now?: number } = {},
+) => decideStart({ run: aRun(over), workflow: given.workflow, targets: [], now: given.now ?? start });
 const spec = { workflowRef: { name: 'restart' } };
 
 test('a run of a missing workflow stays Queued with WorkflowNotFound until its start deadline', () => {
@@ -20,7 +22,10 @@ test('a run of a missing workflow stays Queued with WorkflowNotFound until its s
 
 test('beyond its start deadline a waiting run fails with Expired and says what it waited for', () => {
   const decision = decide({ spec: { ...spec, startDeadline: '10m' } }, { now: start + 600_000 });
-  expect(decision).toMatchObject({ action: 'End', status: { phase: 'Failed', completionTime: '2026-11-22T12:10:00Z' } });
+  expect(decision).toMatchObject({
+    action: 'End',
+    status: { phase: 'Failed', completionTime: '2026-11-22T12:10:00Z' },
+  });
   expect(decision.action === 'End' && decision.status.conditions[0]?.reason).toBe('Expired');
 });
 
@@ -32,7 +37,15 @@ test('a run that says it had started, and is not in the ledger, is Lost and neve
 
 test('a run that is completed is left alone', () => {
   const status: WorkflowRunStatus = {
-    conditions: [{ type: 'Completed', status: 'True', reason: 'Succeeded', message: '', lastTransitionTime: '2026-11-22T11:00:00Z' }],
+    conditions: [
+      {
+        type: 'Completed',
+        status: 'True',
+        reason: 'Succeeded',
+        message: '',
+        lastTransitionTime: '2026-11-22T11:00:00Z',
+      },
+    ],
   };
   expect(decide({ status }, { workflow: aWorkflow() })).toEqual({ action: 'Ignore' });
 });
@@ -45,5 +58,8 @@ test('a run cancelled before its start ends Cancelled without starting', () => {
 });
 
 test('a run with a workflow starts', () => {
-  expect(decide({}, { workflow: aWorkflow() })).toMatchObject({ action: 'Start', run: { name: 'restart-1' } });
+  expect(decide({}, { workflow: aWorkflow() })).toMatchObject({
+    action: 'Start',
+    run: { name: 'restart-1' },
+  });
 });

@@ -20,9 +20,12 @@ export type StartDecision =
   | { readonly action: 'End'; readonly status: RunStatusDraft };
 
 const isCompleted = (run: WorkflowRun): boolean =>
-  run.status?.conditions?.some((condition) => condition.type === 'Completed' && condition.status === 'True') ?? false;
+  run.status?.conditions?.some(
+    (condition) => condition.type === 'Completed' && condition.status === 'True',
+  ) ?? false;
 
-const lost = 'The run had started, and the ledger does not know it: it was restored from a backup or lost its volume. Check on the targets what it did, then start a new run.';
+const lost =
+  'The run had started, and the ledger does not know it: it was restored from a backup or lost its volume. Check on the targets what it did, then start a new run.';
 
 export const startDeadlineOf = (run: WorkflowRun): number =>
   Date.parse(run.metadata.creationTimestamp) +
@@ -41,15 +44,23 @@ export const decideStart = (input: StartInput): StartDecision => {
     status: unstartedStatus(generation, { phase, reason, message, now }),
   });
   if (run.status?.startTime !== undefined) return end('Failed', 'Lost', lost);
-  if (run.spec.desiredState === 'Cancelled') return end('Cancelled', 'Cancelled', 'The run was cancelled before it started.');
+  if (run.spec.desiredState === 'Cancelled')
+    return end('Cancelled', 'Cancelled', 'The run was cancelled before it started.');
   const deadline = startDeadlineOf(run);
   const wait = (reason: string, message: string): StartDecision =>
     now >= deadline
       ? end('Failed', 'Expired', `The run could not start within its startDeadline. ${message}`)
-      : { action: 'Wait', status: unstartedStatus(generation, { phase: 'Queued', reason, message, now }), at: deadline };
+      : {
+          action: 'Wait',
+          status: unstartedStatus(generation, { phase: 'Queued', reason, message, now }),
+          at: deadline,
+        };
   if (now >= deadline) return wait('Expired', 'It was created too long ago.');
   if (!workflow)
-    return wait('WorkflowNotFound', `Namespace ${run.metadata.namespace} has no Workflow "${run.spec.workflowRef.name}". Apply it; the run starts by itself.`);
+    return wait(
+      'WorkflowNotFound',
+      `Namespace ${run.metadata.namespace} has no Workflow "${run.spec.workflowRef.name}". Apply it; the run starts by itself.`,
+    );
   const frozen = freeze({ run, workflow, targets: input.targets, now });
   if (frozen.outcome === 'Waiting') return wait(frozen.reason, frozen.message);
   if (frozen.outcome === 'Refused') return end('Failed', frozen.reason, frozen.message);
@@ -67,4 +78,6 @@ export const alreadyRan = (run: WorkflowRun, now: number): RunStatusDraft =>
 
 /** True when a cancellation has been asked for, or the run's object is gone, and the ledger does not have it yet. */
 export const mustCancel = (run: WorkflowRun | undefined, known: RunAndTasks): boolean =>
-  known.run.state === 'Running' && !known.run.cancelRequested && (run === undefined || run.spec.desiredState === 'Cancelled');
+  known.run.state === 'Running' &&
+  !known.run.cancelRequested &&
+  (run === undefined || run.spec.desiredState === 'Cancelled');

@@ -3,10 +3,26 @@ import type { Step, Target } from '@outrider/kinds';
 import { aRun, aTarget, aWorkflow, start } from '../testing/builders.ts';
 import { freeze } from './freeze.ts';
 
-const ssh: Step = { name: 'check', node: 'ssh-exec', script: 'true', target: { host: 'web-1', credential: 'vault:web' } };
-const frozen = (steps: readonly Step[], over: { targets?: readonly Target[]; workflow?: object; parameters?: Record<string, unknown> } = {}) => {
-  const spec = { workflowRef: { name: 'restart' }, ...(over.parameters ? { parameters: over.parameters } : {}) };
-  return freeze({ run: aRun({ spec }), workflow: aWorkflow({ steps: [...steps], ...over.workflow }), targets: over.targets ?? [], now: start });
+const ssh: Step = {
+  name: 'check',
+  node: 'ssh-exec',
+  script: 'true',
+  target: { host: 'web-1', credential: 'vault:web' },
+};
+const frozen = (
+  steps: readonly Step[],
+  over: { targets?: readonly Target[]; workflow?: object; parameters?: Record<string, unknown> } = {},
+) => {
+  const spec = {
+    workflowRef: { name: 'restart' },
+    ...(over.parameters ? { parameters: over.parameters } : {}),
+  };
+  return freeze({
+    run: aRun({ spec }),
+    workflow: aWorkflow({ steps: [...steps], ...over.workflow }),
+    targets: over.targets ?? [],
+    now: start,
+  });
 };
 const tasks = (result: ReturnType<typeof freeze>) => {
   if (result.outcome !== 'Frozen') throw new Error(`${result.outcome}: ${result.message}`);
@@ -17,11 +33,16 @@ describe('where a step acts', () => {
   test('an inline target keeps its credential, and a step without a name is step-N', () => {
     const { name: _, ...nameless } = ssh;
     const [task] = tasks(frozen([nameless]));
-    expect(task?.spec).toMatchObject({ step: 'step-1', connection: { host: 'web-1' }, credential: 'vault:web', timeoutMs: 3_600_000 });
+    expect(task?.spec).toMatchObject({
+      step: 'step-1',
+      connection: { host: 'web-1' },
+      credential: 'vault:web',
+      timeoutMs: 3_600_000,
+    });
     expect(task?.target).toBe('');
   });
 
-  test("the host key of an inline target comes from a Target with that host and port", () => {
+  test('the host key of an inline target comes from a Target with that host and port', () => {
     const target = aTarget('web', { type: 'SSH', host: 'web-1', port: 22, hostKey: 'SHA256:abc' });
     expect(tasks(frozen([ssh], { targets: [target] }))[0]?.spec.connection?.hostKey).toBe('SHA256:abc');
     const elsewhere = aTarget('web', { type: 'SSH', host: 'web-1', port: 2222, hostKey: 'SHA256:abc' });
@@ -29,7 +50,12 @@ describe('where a step acts', () => {
   });
 
   test('a kubectl context that is the name of a Target takes credential and namespace from it', () => {
-    const target = aTarget('prod-eks', { type: 'Kubernetes', credential: 'vault:eks', namespace: 'payments', runner: { tags: ['eks'] } });
+    const target = aTarget('prod-eks', {
+      type: 'Kubernetes',
+      credential: 'vault:eks',
+      namespace: 'payments',
+      runner: { tags: ['eks'] },
+    });
     const step: Step = { node: 'kubectl-exec', command: 'kubectl get pods', target: { context: 'prod-eks' } };
     const [task] = tasks(frozen([step], { targets: [target] }));
     expect(task?.spec.connection).toEqual({ name: 'prod-eks', namespace: 'payments' });
@@ -39,8 +65,15 @@ describe('where a step acts', () => {
 
   test('a selector becomes one task for each Target, in the order of their names', () => {
     const web = (name: string) => aTarget(name, { type: 'SSH', host: name }, { role: 'web' });
-    const step: Step = { name: 'check', node: 'ssh-exec', script: 'true', targets: { matchLabels: { role: 'web' } } };
-    const result = frozen([step], { targets: [web('web-2'), web('web-1'), aTarget('db', { type: 'SSH', host: 'db' })] });
+    const step: Step = {
+      name: 'check',
+      node: 'ssh-exec',
+      script: 'true',
+      targets: { matchLabels: { role: 'web' } },
+    };
+    const result = frozen([step], {
+      targets: [web('web-2'), web('web-1'), aTarget('db', { type: 'SSH', host: 'db' })],
+    });
     expect(tasks(result).map((task) => [task.target, task.spec.connection?.host])).toEqual([
       ['web-1', 'web-1'],
       ['web-2', 'web-2'],
@@ -51,9 +84,12 @@ describe('where a step acts', () => {
     expect(frozen([{ ...ssh, target: { name: 'web-9' } }])).toEqual({
       outcome: 'Waiting',
       reason: 'TargetNotFound',
-      message: 'Step check needs the Target web-9, which namespace payments does not have. Apply it; the run starts by itself.',
+      message:
+        'Step check needs the Target web-9, which namespace payments does not have. Apply it; the run starts by itself.',
     });
-    expect(frozen([{ name: 'check', node: 'ssh-exec', script: 'true', targets: { matchLabels: { role: 'x' } } }])).toEqual({
+    expect(
+      frozen([{ name: 'check', node: 'ssh-exec', script: 'true', targets: { matchLabels: { role: 'x' } } }]),
+    ).toEqual({
       outcome: 'Refused',
       reason: 'NoTargets',
       message: 'Step check selects no Target. Check its labels with `kubectl get targets --show-labels`.',
@@ -66,13 +102,25 @@ describe('who may take a step', () => {
     const target = aTarget('web-1', { type: 'SSH', host: 'web-1', runner: { tags: ['dmz'] } });
     const step: Step = { ...ssh, target: { name: 'web-1' } };
     const runner = { runner: { tags: ['production'] } };
-    expect(tasks(frozen([step], { targets: [target], workflow: runner }))[0]?.tags).toEqual(['production', 'dmz']);
-    expect(tasks(frozen([{ ...step, runner: { tags: ['canary'] } }], { targets: [target], workflow: runner }))[0]?.tags).toEqual(['canary', 'dmz']);
+    expect(tasks(frozen([step], { targets: [target], workflow: runner }))[0]?.tags).toEqual([
+      'production',
+      'dmz',
+    ]);
+    expect(
+      tasks(frozen([{ ...step, runner: { tags: ['canary'] } }], { targets: [target], workflow: runner }))[0]
+        ?.tags,
+    ).toEqual(['canary', 'dmz']);
   });
 
   test('the tag local is reserved: only `local: true` asks for a local runner', () => {
-    expect(tasks(frozen([{ ...ssh, runner: { tags: ['local', 'x'] } }]))[0]).toMatchObject({ tags: ['x'], local: false });
-    expect(tasks(frozen([{ ...ssh, runner: { local: true } }]))[0]).toMatchObject({ tags: ['local'], local: true });
+    expect(tasks(frozen([{ ...ssh, runner: { tags: ['local', 'x'] } }]))[0]).toMatchObject({
+      tags: ['x'],
+      local: false,
+    });
+    expect(tasks(frozen([{ ...ssh, runner: { local: true } }]))[0]).toMatchObject({
+      tags: ['local'],
+      local: true,
+    });
   });
 });
 
@@ -89,7 +137,10 @@ describe('parameters', () => {
   });
 
   test.each([
-    [{ count: 'three' }, 'parameter "count" is of type Integer and needs a whole number, without quotes, not "three"'],
+    [
+      { count: 'three' },
+      'parameter "count" is of type Integer and needs a whole number, without quotes, not "three"',
+    ],
     [{}, 'parameter "count" is required'],
     [{ count: 1, 'deploy-env': 'moon' }, 'parameter "deploy-env" must be one of staging, prod, not "moon"'],
     [{ count: 1, colour: 'red' }, 'the workflow has no parameter "colour" (it has count, deploy-env)'],

@@ -20,7 +20,11 @@ export type Freeze =
   | { readonly outcome: 'Frozen'; readonly run: NewRun; readonly tasks: readonly NewTask[] }
   /** Can become good by itself: something is still to be applied. */
   | { readonly outcome: 'Waiting'; readonly reason: 'TargetNotFound'; readonly message: string }
-  | { readonly outcome: 'Refused'; readonly reason: 'InvalidParameters' | 'NoTargets'; readonly message: string };
+  | {
+      readonly outcome: 'Refused';
+      readonly reason: 'InvalidParameters' | 'NoTargets';
+      readonly message: string;
+    };
 
 const defaultTimeoutMs = 3_600_000;
 
@@ -32,7 +36,9 @@ interface Place {
 }
 
 const defined = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
 
 const placeOfTarget = (target: Target): Place => {
   const { host, port, user, hostKey, context, namespace, credential } = target.spec;
@@ -48,7 +54,8 @@ const placeOfTarget = (target: Target): Place => {
 const placeOfInline = (step: Step, targets: readonly Target[]): Place => {
   const { name: _, credential, ...inline } = step.target ?? {};
   const sameHost = targets.find(
-    ({ spec }) => spec.type === 'SSH' && spec.host === inline.host && (spec.port ?? 22) === (inline.port ?? 22),
+    ({ spec }) =>
+      spec.type === 'SSH' && spec.host === inline.host && (spec.port ?? 22) === (inline.port ?? 22),
   );
   const sameContext =
     inline.context === undefined
@@ -73,7 +80,10 @@ const selectTargets = (step: Step, targets: readonly Target[]): Place[] | string
   const missing = (names ?? []).filter((name) => !targets.some((target) => target.metadata.name === name));
   if (missing.length > 0) return missing.join(', ');
   return targets
-    .filter((target) => (names ? names.includes(target.metadata.name) : true) && labelsMatch(target, matchLabels ?? {}))
+    .filter(
+      (target) =>
+        (names ? names.includes(target.metadata.name) : true) && labelsMatch(target, matchLabels ?? {}),
+    )
     .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name))
     .map(placeOfTarget);
 };
@@ -88,7 +98,11 @@ const placesOf = (step: Step, targets: readonly Target[]): Place[] | string => {
 };
 
 /** Required tags: the workflow's, replaced by the step's, joined with the target's. */
-const selection = (step: Step, workflow: RunnerSelector | undefined, place: Place): { tags: string[]; local: boolean } => {
+const selection = (
+  step: Step,
+  workflow: RunnerSelector | undefined,
+  place: Place,
+): { tags: string[]; local: boolean } => {
   const selector = step.runner ?? workflow ?? {};
   const local = selector.local ?? false;
   const tags = [...new Set([...(selector.tags ?? []), ...place.tags])].filter((tag) => tag !== localTag);
@@ -102,7 +116,11 @@ const inputOf = (step: Step, parameters: Readonly<Record<string, string>>): Node
 
 export const stepName = (step: Step, index: number): string => step.name ?? `step-${index + 1}`;
 
-const taskOf = (input: FreezeInput, index: number, work: { place: Place; parameters: Readonly<Record<string, string>> }): NewTask => {
+const taskOf = (
+  input: FreezeInput,
+  index: number,
+  work: { place: Place; parameters: Readonly<Record<string, string>> },
+): NewTask => {
   const { run, workflow } = input;
   const step = workflow.spec.steps[index] as Step;
   const credential = step.credential ?? work.place.credential;
@@ -116,9 +134,18 @@ const taskOf = (input: FreezeInput, index: number, work: { place: Place; paramet
     input: inputOf(step, work.parameters),
     connection: work.place.connection,
     ...(credential === undefined ? {} : { credential }),
-    timeoutMs: step.timeout === undefined ? (definitions[step.node]?.defaults.timeoutMs ?? defaultTimeoutMs) : durationMs(step.timeout),
+    timeoutMs:
+      step.timeout === undefined
+        ? (definitions[step.node]?.defaults.timeoutMs ?? defaultTimeoutMs)
+        : durationMs(step.timeout),
   };
-  return { id: randomUUID(), stepIndex: index, target: step.targets ? work.place.name : '', spec, ...selection(step, workflow.spec.runner, work.place) };
+  return {
+    id: randomUUID(),
+    stepIndex: index,
+    target: step.targets ? work.place.name : '',
+    spec,
+    ...selection(step, workflow.spec.runner, work.place),
+  };
 };
 
 /** Turns a run and its workflow, as they are now, into what will be executed whatever happens to the workflow later. */
@@ -126,18 +153,34 @@ export const freeze = (input: FreezeInput): Freeze => {
   const { run, workflow } = input;
   const parameters = resolveParameters(workflow.spec.parameters ?? [], run.spec.parameters ?? {});
   if ('problems' in parameters)
-    return { outcome: 'Refused', reason: 'InvalidParameters', message: `Cannot start: ${parameters.problems.join('; ')}. Correct spec.parameters in a new run.` };
+    return {
+      outcome: 'Refused',
+      reason: 'InvalidParameters',
+      message: `Cannot start: ${parameters.problems.join('; ')}. Correct spec.parameters in a new run.`,
+    };
   const tasks: NewTask[] = [];
   for (const [index, step] of workflow.spec.steps.entries()) {
     const places = placesOf(step, input.targets);
     const name = stepName(step, index);
     if (typeof places === 'string')
-      return { outcome: 'Waiting', reason: 'TargetNotFound', message: `Step ${name} needs the Target ${places}, which namespace ${run.metadata.namespace} does not have. Apply it; the run starts by itself.` };
+      return {
+        outcome: 'Waiting',
+        reason: 'TargetNotFound',
+        message: `Step ${name} needs the Target ${places}, which namespace ${run.metadata.namespace} does not have. Apply it; the run starts by itself.`,
+      };
     if (places.length === 0)
-      return { outcome: 'Refused', reason: 'NoTargets', message: `Step ${name} selects no Target. Check its labels with \`kubectl get targets --show-labels\`.` };
+      return {
+        outcome: 'Refused',
+        reason: 'NoTargets',
+        message: `Step ${name} selects no Target. Check its labels with \`kubectl get targets --show-labels\`.`,
+      };
     for (const place of places) tasks.push(taskOf(input, index, { place, parameters: parameters.env }));
   }
-  const steps: FrozenStep[] = workflow.spec.steps.map((step, index) => ({ name: stepName(step, index), node: step.node, fanOut: step.targets !== undefined }));
+  const steps: FrozenStep[] = workflow.spec.steps.map((step, index) => ({
+    name: stepName(step, index),
+    node: step.node,
+    fanOut: step.targets !== undefined,
+  }));
   return { outcome: 'Frozen', run: newRun(input, steps), tasks };
 };
 

@@ -1,7 +1,8 @@
 import type { Parameter } from '@outrider/kinds';
 
 /** `deploy-env` reaches a script as OUTRIDER_PARAM_DEPLOY_ENV. */
-export const parameterVariable = (name: string): string => `OUTRIDER_PARAM_${name.toUpperCase().replaceAll('-', '_')}`;
+export const parameterVariable = (name: string): string =>
+  `OUTRIDER_PARAM_${name.toUpperCase().replaceAll('-', '_')}`;
 
 const accepts: Readonly<Record<NonNullable<Parameter['type']>, (value: unknown) => boolean>> = {
   String: (value) => typeof value === 'string',
@@ -17,7 +18,10 @@ const examples: Readonly<Record<NonNullable<Parameter['type']>, string>> = {
   Boolean: 'true or false, without quotes',
 };
 
-const checkOne = (parameter: Parameter, given: Readonly<Record<string, unknown>>): { value?: string; problem?: string } => {
+const checkOne = (
+  parameter: Parameter,
+  given: Readonly<Record<string, unknown>>,
+): { value?: string; problem?: string } => {
   const value = given[parameter.name];
   if (value === undefined) {
     if (parameter.value !== undefined) return { value: parameter.value };
@@ -25,13 +29,19 @@ const checkOne = (parameter: Parameter, given: Readonly<Record<string, unknown>>
   }
   const type = parameter.type ?? 'String';
   if (!accepts[type](value))
-    return { problem: `parameter "${parameter.name}" is of type ${type} and needs ${examples[type]}, not ${JSON.stringify(value)}` };
+    return {
+      problem: `parameter "${parameter.name}" is of type ${type} and needs ${examples[type]}, not ${JSON.stringify(value)}`,
+    };
   if (parameter.options && !parameter.options.includes(String(value)))
-    return { problem: `parameter "${parameter.name}" must be one of ${parameter.options.join(', ')}, not ${JSON.stringify(value)}` };
+    return {
+      problem: `parameter "${parameter.name}" must be one of ${parameter.options.join(', ')}, not ${JSON.stringify(value)}`,
+    };
   return { value: String(value) };
 };
 
-export type ParametersResult = { readonly env: Readonly<Record<string, string>> } | { readonly problems: readonly string[] };
+export type ParametersResult =
+  | { readonly env: Readonly<Record<string, string>> }
+  | { readonly problems: readonly string[] };
 
 /** Types and completes what a run gives, and turns it into the environment that every script of the run sees. */
 export const resolveParameters = (
@@ -41,7 +51,10 @@ export const resolveParameters = (
   const known = new Set(declared.map((parameter) => parameter.name));
   const problems = Object.keys(given)
     .filter((name) => !known.has(name))
-    .map((name) => `the workflow has no parameter "${name}"${known.size > 0 ? ` (it has ${[...known].join(', ')})` : ''}`);
+    .map(
+      (name) =>
+        `the workflow has no parameter "${name}"${known.size > 0 ? ` (it has ${[...known].join(', ')})` : ''}`,
+    );
   const env: Record<string, string> = {};
   for (const parameter of declared) {
     const { value, problem } = checkOne(parameter, given);

@@ -35,8 +35,14 @@ export const createRunReconciler = (options: RunsOptions) => {
 
   const writeStatus = (run: WorkflowRun, draft: RunStatusDraft): void => {
     const before = run.status;
-    const conditions = conditionsFrom(draft.conditions, before?.conditions, { now: now(), generation: run.metadata.generation });
-    const completed = draft.completionTime === undefined ? {} : { completionTime: before?.completionTime ?? draft.completionTime };
+    const conditions = conditionsFrom(draft.conditions, before?.conditions, {
+      now: now(),
+      generation: run.metadata.generation,
+    });
+    const completed =
+      draft.completionTime === undefined
+        ? {}
+        : { completionTime: before?.completionTime ?? draft.completionTime };
     const status = { ...draft, ...completed, conditions };
     options.status.want(workflowRuns, run, status, { urgent: before?.phase !== draft.phase });
     if (before?.phase === draft.phase || draft.completionTime === undefined) return;
@@ -72,7 +78,9 @@ export const createRunReconciler = (options: RunsOptions) => {
       const plan = planRun({ ...current, now: now(), queueTimeoutMs: options.queueTimeoutMs });
       if (!plan) return current;
       current = await ledger.applyPlan(plan, now());
-      board.apply(current.tasks.filter((task) => plan.transitions.some((transition) => transition.task === task.id)));
+      board.apply(
+        current.tasks.filter((task) => plan.transitions.some((transition) => transition.task === task.id)),
+      );
     }
   };
 
@@ -113,7 +121,8 @@ export const createRunReconciler = (options: RunsOptions) => {
 
   let queue: WorkQueue | undefined;
   return {
-    reconcile: (key: string): Promise<void> => (key.startsWith(orphanPrefix) ? reconcileOrphan(key.slice(orphanPrefix.length)) : reconcile(key)),
+    reconcile: (key: string): Promise<void> =>
+      key.startsWith(orphanPrefix) ? reconcileOrphan(key.slice(orphanPrefix.length)) : reconcile(key),
     attach: (attached: WorkQueue): void => {
       queue = attached;
     },
@@ -125,11 +134,13 @@ const orphanPrefix = 'orphan:';
 /** Wires what makes a run worth another look: its own changes, its workflow's and targets', and every task of it. */
 export const watchRuns = (options: RunsOptions, queue: WorkQueue): void => {
   const waitingFor = (namespace: string): void => {
-    for (const run of options.runs.list(namespace)) if (run.status?.startTime === undefined) queue.add(keyOf(run.metadata));
+    for (const run of options.runs.list(namespace))
+      if (run.status?.startTime === undefined) queue.add(keyOf(run.metadata));
   };
   options.runs.onChange((key, run, before) => {
     if (!run && before) queue.add(`${orphanPrefix}${before.metadata.uid}`);
-    else if (run && before && run.metadata.uid !== before.metadata.uid) queue.add(`${orphanPrefix}${before.metadata.uid}`);
+    else if (run && before && run.metadata.uid !== before.metadata.uid)
+      queue.add(`${orphanPrefix}${before.metadata.uid}`);
     if (run && run.metadata.generation !== before?.metadata.generation) queue.add(keyOf(key));
   });
   options.workflows.onChange((key) => waitingFor(key.namespace));

@@ -5,7 +5,9 @@ import { terminalStates, type RunAndTasks, type TaskRecord, type TaskState } fro
 type ConditionInput = { type: string; status: 'True' | 'False' | 'Unknown'; reason: string; message: string };
 
 /** A status without the times of its conditions, which belong to whoever compares it with the last one. */
-export type RunStatusDraft = Omit<WorkflowRunStatus, 'conditions'> & { readonly conditions: readonly ConditionInput[] };
+export type RunStatusDraft = Omit<WorkflowRunStatus, 'conditions'> & {
+  readonly conditions: readonly ConditionInput[];
+};
 
 const maxSteps = 50;
 const maxMessage = 256;
@@ -26,9 +28,21 @@ const phaseOf: Readonly<Record<TaskState, StepPhase>> = {
 };
 
 /** The phase of a step with several targets is that of its target that most needs attention. */
-const attention: readonly StepPhase[] = ['Unknown', 'Running', 'Queued', 'Lost', 'Failed', 'TimedOut', 'Cancelled', 'Pending', 'Skipped', 'Succeeded'];
+const attention: readonly StepPhase[] = [
+  'Unknown',
+  'Running',
+  'Queued',
+  'Lost',
+  'Failed',
+  'TimedOut',
+  'Cancelled',
+  'Pending',
+  'Skipped',
+  'Succeeded',
+];
 
-const clip = (text: string): string => (text.length > maxMessage ? `${text.slice(0, maxMessage - 1)}…` : text);
+const clip = (text: string): string =>
+  text.length > maxMessage ? `${text.slice(0, maxMessage - 1)}…` : text;
 
 export interface StatusInput extends RunAndTasks {
   readonly observedGeneration: number;
@@ -36,7 +50,10 @@ export interface StatusInput extends RunAndTasks {
   readonly waiting: ReadonlyMap<string, Waiting>;
 }
 
-const explained = (task: TaskRecord, waiting: StatusInput['waiting']): { reason?: string; message?: string } => {
+const explained = (
+  task: TaskRecord,
+  waiting: StatusInput['waiting'],
+): { reason?: string; message?: string } => {
   const why = waiting.get(task.id);
   if (why) return { reason: why.reason, message: clip(why.message) };
   const message = task.message ?? task.result?.message;
@@ -47,9 +64,12 @@ const explained = (task: TaskRecord, waiting: StatusInput['waiting']): { reason?
 };
 
 const summarize = (name: string, tasks: readonly TaskRecord[], input: StatusInput): StepSummary => {
-  const lead = [...tasks].sort((a, b) => attention.indexOf(phaseOf[a.state]) - attention.indexOf(phaseOf[b.state]))[0] as TaskRecord;
+  const lead = [...tasks].sort(
+    (a, b) => attention.indexOf(phaseOf[a.state]) - attention.indexOf(phaseOf[b.state]),
+  )[0] as TaskRecord;
   const fanOut = input.run.steps[lead.stepIndex]?.fanOut ?? false;
-  const count = (...states: TaskState[]): number => tasks.filter((task) => states.includes(task.state)).length;
+  const count = (...states: TaskState[]): number =>
+    tasks.filter((task) => states.includes(task.state)).length;
   return {
     name,
     phase: phaseOf[lead.state],
@@ -57,11 +77,20 @@ const summarize = (name: string, tasks: readonly TaskRecord[], input: StatusInpu
     ...(lead.runnerName && !fanOut ? { runner: lead.runnerName } : {}),
     ...(lead.result?.exitCode === undefined || fanOut ? {} : { exitCode: lead.result.exitCode }),
     ...(lead.epoch > 0 ? { attempts: Math.max(...tasks.map((task) => task.epoch)) } : {}),
-    ...(fanOut ? { targets: { total: tasks.length, succeeded: count('Succeeded'), failed: count('Failed', 'TimedOut', 'Lost') } } : {}),
+    ...(fanOut
+      ? {
+          targets: {
+            total: tasks.length,
+            succeeded: count('Succeeded'),
+            failed: count('Failed', 'TimedOut', 'Lost'),
+          },
+        }
+      : {}),
   };
 };
 
-const failedFirst = (step: StepSummary): number => (['Failed', 'TimedOut', 'Lost', 'Unknown'].includes(step.phase) ? 0 : 1);
+const failedFirst = (step: StepSummary): number =>
+  ['Failed', 'TimedOut', 'Lost', 'Unknown'].includes(step.phase) ? 0 : 1;
 
 const stepsOf = (input: StatusInput): { steps: StepSummary[]; omitted: number } => {
   const all = input.run.steps.flatMap((step, index) => {
@@ -86,7 +115,8 @@ const conditionsOf = (input: StatusInput, phase: RunPhase): ConditionInput[] => 
   const blocked = [...input.waiting.values()].find((why) => why.reason === 'NoRunner');
   const unknown = input.tasks.find((task) => task.state === 'Unknown');
   const reason = blocked?.reason ?? (unknown ? 'Unknown' : run.cancelRequested ? 'Cancelling' : phase);
-  const message = blocked?.message ?? unknown?.message ?? (run.cancelRequested ? 'Waits for what still runs to end.' : '');
+  const message =
+    blocked?.message ?? unknown?.message ?? (run.cancelRequested ? 'Waits for what still runs to end.' : '');
   return [
     { type: 'Completed', status: 'False', reason, message },
     { type: 'Succeeded', status: 'Unknown', reason: 'NotCompleted', message: '' },
@@ -95,7 +125,9 @@ const conditionsOf = (input: StatusInput, phase: RunPhase): ConditionInput[] => 
 
 const phaseOfRun = ({ run, tasks }: StatusInput): RunPhase => {
   if (run.state !== 'Running') return run.state;
-  const begun = tasks.some((task) => task.claimedAt !== null || (terminalStates.has(task.state) && task.state !== 'Skipped'));
+  const begun = tasks.some(
+    (task) => task.claimedAt !== null || (terminalStates.has(task.state) && task.state !== 'Skipped'),
+  );
   return begun ? 'Running' : 'Queued';
 };
 
@@ -108,7 +140,9 @@ export const runStatus = (input: StatusInput): RunStatusDraft => {
     observedGeneration: input.observedGeneration,
     phase,
     startTime: new Date(run.createdAt).toISOString().replace(/\.\d+Z$/, 'Z'),
-    ...(run.finishedAt === null ? {} : { completionTime: new Date(run.finishedAt).toISOString().replace(/\.\d+Z$/, 'Z') }),
+    ...(run.finishedAt === null
+      ? {}
+      : { completionTime: new Date(run.finishedAt).toISOString().replace(/\.\d+Z$/, 'Z') }),
     workflow: run.workflow,
     conditions: conditionsOf(input, phase),
     steps,
@@ -128,7 +162,12 @@ export const unstartedStatus = (
     ...(ended ? { completionTime: new Date(state.now).toISOString().replace(/\.\d+Z$/, 'Z') } : {}),
     conditions: [
       { type: 'Completed', status: ended ? 'True' : 'False', reason: state.reason, message: state.message },
-      { type: 'Succeeded', status: ended ? 'False' : 'Unknown', reason: ended ? state.reason : 'NotCompleted', message: ended ? state.message : '' },
+      {
+        type: 'Succeeded',
+        status: ended ? 'False' : 'Unknown',
+        reason: ended ? state.reason : 'NotCompleted',
+        message: ended ? state.message : '',
+      },
     ],
   };
 };

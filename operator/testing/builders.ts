@@ -20,7 +20,10 @@ export const aWorkflow = (spec: Partial<WorkflowSpec> = {}, name = 'restart'): W
   spec: { steps: [{ name: 'greet', node: 'local-exec', script: 'echo hello' }], ...spec },
 });
 
-export const aRun = (over: Partial<Pick<WorkflowRun, 'spec' | 'status'>> = {}, name = 'restart-1'): WorkflowRun => ({
+export const aRun = (
+  over: Partial<Pick<WorkflowRun, 'spec' | 'status'>> = {},
+  name = 'restart-1',
+): WorkflowRun => ({
   apiVersion: 'outrider.dev/v1alpha1',
   kind: 'WorkflowRun',
   metadata: metadata(name),
@@ -28,7 +31,11 @@ export const aRun = (over: Partial<Pick<WorkflowRun, 'spec' | 'status'>> = {}, n
   ...over,
 });
 
-export const aTarget = (name: string, spec: Target['spec'], labels: Readonly<Record<string, string>> = {}): Target => ({
+export const aTarget = (
+  name: string,
+  spec: Target['spec'],
+  labels: Readonly<Record<string, string>> = {},
+): Target => ({
   apiVersion: 'outrider.dev/v1alpha1',
   kind: 'Target',
   metadata: { ...metadata(name), labels },

@@ -87,6 +87,8 @@ export const errorStatus = {
   UserMissing: 0,
   ExecutorCrashed: 0,
   JournalFull: 0,
+  JournalFailed: 0,
+  JournalLocked: 0,
   OutputTooLarge: 0,
 } as const;
 

@@ -27,7 +27,8 @@ const streamNames = new Map<number, StreamName>(
 );
 
 export const encodeFrame = (frame: Frame): Uint8Array => {
-  if (frame.payload.length > maxFramePayload) throw new RangeError(`frame payload of ${frame.payload.length} bytes`);
+  if (frame.payload.length > maxFramePayload)
+    throw new RangeError(`frame payload of ${frame.payload.length} bytes`);
   const bytes = new Uint8Array(frameHeaderBytes + frame.payload.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, frame.seq);
@@ -46,7 +47,8 @@ export const decodeFrames = (bytes: Uint8Array): { frames: Frame[]; rest: number
   while (bytes.length - at >= frameHeaderBytes) {
     const length = view.getUint32(at + 16);
     const stream = streamNames.get(view.getUint8(at + 4));
-    if (length > maxFramePayload || stream === undefined) throw new RangeError(`not a log frame at byte ${at}`);
+    if (length > maxFramePayload || stream === undefined)
+      throw new RangeError(`not a log frame at byte ${at}`);
     if (bytes.length - at - frameHeaderBytes < length) break;
     const start = at + frameHeaderBytes;
     frames.push({

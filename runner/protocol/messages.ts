@@ -24,7 +24,8 @@ export const maxBatch = 64;
 const Instant = () => Text({ maxLength: 32, format: 'date-time' });
 const SessionId = () => Text({ maxLength: 64, minLength: 1 });
 const Code = () => Text({ maxLength: 64 });
-const Tags = () => List(Text({ maxLength: 63, pattern: '^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$' }), { maxItems: 32 });
+const Tags = () =>
+  List(Text({ maxLength: 63, pattern: '^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$' }), { maxItems: 32 });
 
 export const ProblemMessage = Closed({
   code: Code(),
@@ -133,7 +134,10 @@ export type PollRequest = Static<typeof PollRequest>;
 
 export const Offer = Closed({ ...AttemptRef.properties, expiresAt: Instant(), spec: TaskSpec });
 export type Offer = Static<typeof Offer>;
-export const Cancel = Closed({ ...AttemptRef.properties, reason: OneOf(['Cancelled', 'Abandoned'] as const) });
+export const Cancel = Closed({
+  ...AttemptRef.properties,
+  reason: OneOf(['Cancelled', 'Abandoned'] as const),
+});
 export type Cancel = Static<typeof Cancel>;
 
 /** One JSON object after any number of white-space keepalive bytes. An error after the first byte stands in `error`. */
@@ -230,9 +234,17 @@ export const CredentialsResponse = Closed({ vault: Maybe(VaultGrant), envelope: 
 export type CredentialsResponse = Static<typeof CredentialsResponse>;
 
 /** HPKE `info`: binds an envelope to the one attempt and reference that it was made for. */
-export const envelopeInfo = (request: Pick<CredentialsRequest, 'generation' | 'task' | 'epoch' | 'reference'>): Uint8Array =>
+export const envelopeInfo = (
+  request: Pick<CredentialsRequest, 'generation' | 'task' | 'epoch' | 'reference'>,
+): Uint8Array =>
   new TextEncoder().encode(
-    JSON.stringify(['outrider-envelope-v1', request.generation, request.task, request.epoch, request.reference]),
+    JSON.stringify([
+      'outrider-envelope-v1',
+      request.generation,
+      request.task,
+      request.epoch,
+      request.reference,
+    ]),
   );
 
 export const CloseRequest = Closed({ ...Envelope });

@@ -1,4 +1,15 @@
-import { Closed, Integer, List, Maybe, OneOf, Opaque, StringMap, Text, Flag, type Static } from '@outrider/schema';
+import {
+  Closed,
+  Integer,
+  List,
+  Maybe,
+  OneOf,
+  Opaque,
+  StringMap,
+  Text,
+  Flag,
+  type Static,
+} from '@outrider/schema';
 
 const Name = () => Text({ maxLength: 253, minLength: 1 });
 

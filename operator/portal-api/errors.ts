@@ -1,0 +1,28 @@
+import { OutriderError } from '@outrider/protocol';
+import type { PortalUser } from '../identity/contract.ts';
+
+/** Thrown when there is no such object, or the user may not know of it. */
+export const notFound = (kind: string, namespace: string, name: string): OutriderError =>
+  new OutriderError({
+    code: 'NotFound',
+    message: `Namespace ${namespace} has no ${kind} "${name}".`,
+    action: `See \`kubectl -n ${namespace} get ${kind.toLowerCase()}s\`.`,
+  });
+
+export interface Access {
+  readonly verb: string;
+  readonly resource: string;
+  readonly subresource?: string;
+  readonly namespace: string;
+  readonly name?: string;
+}
+
+/** Thrown when a SubjectAccessReview says no: what kubectl refuses, the portal refuses. */
+export const forbidden = (user: PortalUser, access: Access): OutriderError => {
+  const resource = access.subresource ? `${access.resource}/${access.subresource}` : access.resource;
+  return new OutriderError({
+    code: 'Forbidden',
+    message: `User "${user.username}" may not ${access.verb} ${resource} (outrider.dev) in namespace ${access.namespace}.`,
+    action: `Ask an administrator of the namespace for a Role with verb "${access.verb}" on "${resource}".`,
+  });
+};

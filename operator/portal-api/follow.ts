@@ -1,0 +1,169 @@
+import type { LineView } from '@outrider/portal';
+import { attemptKey, toProblem, type AttemptRef } from '@outrider/protocol';
+import { terminalStates, type RunAndTasks, type TaskRecord } from '../ledger/records.ts';
+import type { LogLine } from '../logs/contract.ts';
+import { inOrder, viewTask, type Sources } from './reader.ts';
+import { runView } from './views.ts';
+
+const pageLines = 500;
+/** A comment line is sent after this much silence, and the user's permission is asked for again. */
+const keepaliveMs = 10_000;
+/** How long a stream waits for the last bytes of a log once the run has ended. */
+const trailMs = 15_000;
+
+export interface FollowOptions {
+  readonly sources: Sources;
+  readonly namespace: string;
+  readonly name: string;
+  readonly step: string | undefined;
+  /** Next line to send, by `task/epoch`: where a client that comes back goes on. */
+  readonly cursors: Map<string, number>;
+  readonly signal: AbortSignal;
+  readonly now: () => number;
+  /** Throws when the user may no longer read. */
+  readonly recheck: () => Promise<void>;
+}
+
+export const lineView = (task: TaskRecord, line: LogLine): LineView => ({
+  task: task.id,
+  epoch: task.epoch,
+  step: task.spec.step,
+  target: task.target,
+  line: line.line,
+  stream: line.stream,
+  at: new Date(line.at).toISOString(),
+  text: line.text,
+});
+
+const event = (name: string, data: unknown, id?: string): string =>
+  `${id === undefined ? '' : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+
+/** Woken by commits of the log store and by tasks and objects of this run; a wake between two waits is not lost. */
+const createWaker = (options: FollowOptions) => {
+  let woken = Promise.withResolvers<void>();
+  const wake = (): void => woken.resolve();
+  const { sources, namespace, name } = options;
+  const mine = new Set<string>();
+  const stops = [
+    sources.logs.onCommit((refs) => {
+      if (refs.some((ref) => mine.has(ref.task))) wake();
+    }),
+    sources.board.onTask((task) => {
+      if (task.spec.run === name && task.spec.namespace === namespace) wake();
+    }),
+    sources.runs.onChange((key) => {
+      if (key.name === name && key.namespace === namespace) wake();
+    }),
+  ];
+  options.signal.addEventListener('abort', wake, { once: true });
+  return {
+    watch: (tasks: readonly TaskRecord[]): void => {
+      for (const task of tasks) mine.add(task.id);
+    },
+    /** True when woken, false when the time was over. */
+    wait: async (ms: number): Promise<boolean> => {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
+      const result = await Promise.race([woken.promise.then(() => true), late]);
+      clearTimeout(timer);
+      if (result) woken = Promise.withResolvers<void>();
+      return result;
+    },
+    stop: (): void => {
+      for (const stop of stops) stop();
+      options.signal.removeEventListener('abort', wake);
+    },
+  };
+};
+
+async function* newLines(options: FollowOptions, task: TaskRecord): AsyncGenerator<string> {
+  const ref: AttemptRef = { task: task.id, epoch: task.epoch };
+  const key = attemptKey(ref);
+  for (;;) {
+    const from = options.cursors.get(key) ?? 0;
+    const page = await options.sources.logs.lines(ref, { from, limit: pageLines });
+    const whole = page.filter((line) => line.complete);
+    for (const line of whole)
+      yield event('line', lineView(task, line), `${task.id}.${task.epoch}.${line.line}`);
+    options.cursors.set(key, from + whole.length);
+    if (page.length < pageLines || whole.length < page.length) return;
+  }
+}
+
+const logsEnded = async (options: FollowOptions, tasks: readonly TaskRecord[]): Promise<boolean> => {
+  for (const task of tasks) {
+    if (task.epoch === 0 || task.startedAt === null) continue;
+    const { end } = await options.sources.logs.state({ task: task.id, epoch: task.epoch });
+    if (end === 'Open') return false;
+  }
+  return true;
+};
+
+const chosen = (options: FollowOptions, known: RunAndTasks): TaskRecord[] =>
+  inOrder(known.tasks).filter((task) => options.step === undefined || task.spec.step === options.step);
+
+const hasEnded = (options: FollowOptions, known: RunAndTasks): boolean =>
+  options.step === undefined
+    ? known.run.state !== 'Running'
+    : chosen(options, known).every((task) => terminalStates.has(task.state));
+
+/**
+ * Server-sent events of a run until it has ended and every line is sent. Order within an attempt is the log's; nothing is
+ * held in memory for a slow reader: the store is read again from the cursor.
+ */
+export async function* followRun(options: FollowOptions): AsyncGenerator<string> {
+  const waker = createWaker(options);
+  try {
+    yield* follow(options, waker);
+  } catch (error) {
+    yield event('problem', toProblem(error));
+  } finally {
+    waker.stop();
+  }
+}
+
+async function* follow(
+  options: FollowOptions,
+  waker: ReturnType<typeof createWaker>,
+): AsyncGenerator<string> {
+  const sent = { run: '', tasks: new Map<string, string>() };
+  let endedAt: number | undefined;
+  while (!options.signal.aborted) {
+    const run = options.sources.runs.get(options.namespace, options.name);
+    if (!run) return;
+    const known = await options.sources.ledger.readRun(run.metadata.uid);
+    const tasks = known ? chosen(options, known) : [];
+    waker.watch(tasks);
+    yield* taskEvents(options, tasks, sent.tasks);
+    const view = runView(run, known);
+    const ended = known ? hasEnded(options, known) : view.finishedAt !== undefined;
+    if (ended) endedAt ??= options.now();
+    const complete = ended && (await logsEnded(options, tasks));
+    const late = endedAt !== undefined && options.now() - endedAt > trailMs;
+    // Lines may have come between reading them and asking whether the log has ended.
+    if (complete) for (const task of tasks) yield* newLines(options, task);
+    if (complete || late || !ended) {
+      const text = event('run', view);
+      if (text !== sent.run) yield text;
+      sent.run = text;
+    }
+    if (complete || late) return;
+    if (await waker.wait(ended ? 1000 : keepaliveMs)) continue;
+    await options.recheck();
+    yield ': keepalive\n\n';
+  }
+}
+
+async function* taskEvents(
+  options: FollowOptions,
+  tasks: readonly TaskRecord[],
+  sent: Map<string, string>,
+): AsyncGenerator<string> {
+  for (const task of tasks) {
+    if (task.epoch > 0) yield* newLines(options, task);
+    const state = `${task.state}/${task.epoch}`;
+    if (sent.get(task.id) === state || task.state === 'Pending') continue;
+    sent.set(task.id, state);
+    yield event('task', await viewTask(options.sources.logs, task));
+  }
+}

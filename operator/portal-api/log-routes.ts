@@ -1,0 +1,140 @@
+import { Readable } from 'node:stream';
+import { Closed, Flag, Integer, Maybe, Text, type Static } from '@outrider/schema';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { followRun, lineView } from './follow.ts';
+import type { Guard } from './guard.ts';
+import { findRun, tasksOf, type Sources } from './reader.ts';
+
+const RunParams = Closed({ namespace: Text({ maxLength: 63 }), name: Text({ maxLength: 253 }) });
+type RunParams = Static<typeof RunParams>;
+const LogQuery = Closed({
+  step: Maybe(Text({ description: 'Only this step.', maxLength: 63 })),
+  follow: Maybe(
+    Flag({ description: 'Server-sent events until the run has ended; else NDJSON of what is there.' }),
+  ),
+  after: Maybe(
+    Text({
+      description:
+        'Ids of the last lines received, TASK.EPOCH.LINE, separated by commas: goes on behind them.',
+      maxLength: 8192,
+    }),
+  ),
+  limit: Maybe(
+    Integer({
+      description: 'At most this many lines for each task, the last ones.',
+      minimum: 1,
+      maximum: 1_000_000,
+    }),
+  ),
+});
+type LogQuery = Static<typeof LogQuery>;
+const RawQuery = Closed({
+  step: Maybe(Text({ description: 'Only this step.', maxLength: 63 })),
+  target: Maybe(Text({ description: 'Only this target.', maxLength: 253 })),
+});
+type RawQuery = Static<typeof RawQuery>;
+
+export interface LogRouteOptions {
+  readonly sources: Sources;
+  readonly guard: Guard;
+  readonly now: () => number;
+  /** Ends every stream when the server stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** `TASK.EPOCH.LINE,…` as the next line to send by `TASK/EPOCH`. */
+export const parseAfter = (after: string | undefined): Map<string, number> =>
+  new Map(
+    (after ?? '').split(',').flatMap((id) => {
+      const [task, epoch, line] = id.split('.');
+      return task && epoch && line ? [[`${task}/${epoch}`, Number(line) + 1] as const] : [];
+    }),
+  );
+
+const pageLines = 1000;
+
+async function* storedLines(sources: Sources, params: RunParams, query: LogQuery): AsyncGenerator<string> {
+  const run = findRun(sources, params.namespace, params.name);
+  const known = await sources.ledger.readRun(run.metadata.uid);
+  for (const task of tasksOf(known, run, query.step)) {
+    if (task.epoch === 0) continue;
+    const ref = { task: task.id, epoch: task.epoch };
+    const { lines } = await sources.logs.state(ref);
+    let from = query.limit === undefined ? 0 : Math.max(0, lines - query.limit);
+    for (;;) {
+      const page = await sources.logs.lines(ref, { from, limit: pageLines });
+      for (const line of page) yield `${JSON.stringify(lineView(task, line))}\n`;
+      from += page.length;
+      if (page.length < pageLines) break;
+    }
+  }
+}
+
+async function* rawBytes(sources: Sources, params: RunParams, query: RawQuery): AsyncGenerator<Uint8Array> {
+  const run = findRun(sources, params.namespace, params.name);
+  const known = await sources.ledger.readRun(run.metadata.uid);
+  for (const task of tasksOf(known, run, query.step)) {
+    if (task.epoch === 0 || (query.target !== undefined && task.target !== query.target)) continue;
+    yield* sources.logs.raw({ task: task.id, epoch: task.epoch });
+  }
+}
+
+/** Aborts when the client goes away or the server stops. */
+const endOf = (request: FastifyRequest, stopping: AbortSignal): AbortSignal => {
+  const gone = new AbortController();
+  request.raw.once('close', () => gone.abort());
+  request.raw.socket.once('close', () => gone.abort());
+  return AbortSignal.any([gone.signal, stopping]);
+};
+
+/** Logs as lines (NDJSON), as a live stream (server-sent events), and as the bytes that the process wrote. */
+export const logRoutes = (app: FastifyInstance, options: LogRouteOptions): void => {
+  const { sources, guard } = options;
+  const access = ({ namespace, name }: RunParams) => ({
+    verb: 'get',
+    resource: 'workflowruns',
+    subresource: 'log',
+    namespace,
+    name,
+  });
+
+  app.get<{ Params: RunParams; Querystring: LogQuery }>(
+    '/api/v1/namespaces/:namespace/workflowruns/:name/log',
+    { schema: { summary: 'Read or follow the log of a run', params: RunParams, querystring: LogQuery } },
+    async (request, reply) => {
+      const { params, query } = request;
+      const user = await guard.require(request, access(params));
+      findRun(sources, params.namespace, params.name);
+      if (query.follow !== true)
+        return reply.type('application/x-ndjson').send(Readable.from(storedLines(sources, params, query)));
+      const events = followRun({
+        sources,
+        ...params,
+        step: query.step,
+        cursors: parseAfter(query.after),
+        signal: endOf(request, options.stopping),
+        now: options.now,
+        recheck: () => guard.check(user, access(params)),
+      });
+      return reply.type('text/event-stream').send(Readable.from(events));
+    },
+  );
+
+  app.get<{ Params: RunParams; Querystring: RawQuery }>(
+    '/api/v1/namespaces/:namespace/workflowruns/:name/log/raw',
+    {
+      schema: {
+        summary: 'Bytes of stdout and stderr in the order of their arrival',
+        params: RunParams,
+        querystring: RawQuery,
+      },
+    },
+    async (request, reply) => {
+      await guard.require(request, access(request.params));
+      findRun(sources, request.params.namespace, request.params.name);
+      return reply
+        .type('application/octet-stream')
+        .send(Readable.from(rawBytes(sources, request.params, request.query), { objectMode: false }));
+    },
+  );
+};

@@ -1,0 +1,68 @@
+import type { Runner, WorkflowRun } from '@outrider/kinds';
+import type { TaskView } from '@outrider/portal';
+import type { Board } from '../dispatch/board.ts';
+import type { RunnerDirectory } from '../dispatch/contract.ts';
+import type { Cache } from '../kube/contract.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { RunAndTasks, TaskRecord } from '../ledger/records.ts';
+import type { LogState, LogStore } from '../logs/contract.ts';
+import { notFound } from './errors.ts';
+import { taskView } from './views.ts';
+
+/** What the portal reads from; it writes nowhere but registration tokens. */
+export interface Sources {
+  readonly runs: Cache<WorkflowRun>;
+  readonly runners: Cache<Runner>;
+  readonly directory: RunnerDirectory;
+  readonly ledger: Ledger;
+  readonly logs: LogStore;
+  readonly board: Board;
+}
+
+const noLog: LogState = { offset: 0, lines: 0, end: 'Open' };
+
+export const viewTask = async (logs: LogStore, task: TaskRecord): Promise<TaskView> =>
+  taskView(task, task.epoch === 0 ? noLog : await logs.state({ task: task.id, epoch: task.epoch }));
+
+/** @throws OutriderError NotFound */
+export const findRun = (sources: Sources, namespace: string, name: string): WorkflowRun => {
+  const run = sources.runs.get(namespace, name);
+  if (!run) throw notFound('WorkflowRun', namespace, name);
+  return run;
+};
+
+/** A page of runs, newest first. The ledger is asked once for each run that it may know. */
+export const listRuns = async (
+  sources: Sources,
+  query: { namespace: string; workflow?: string; limit: number },
+): Promise<readonly { run: WorkflowRun; ledger: RunAndTasks | undefined }[]> => {
+  const newest = sources.runs
+    .list(query.namespace)
+    .filter((run) => query.workflow === undefined || run.spec.workflowRef.name === query.workflow)
+    .sort(
+      (a, b) =>
+        b.metadata.creationTimestamp.localeCompare(a.metadata.creationTimestamp) ||
+        b.metadata.name.localeCompare(a.metadata.name),
+    )
+    .slice(0, query.limit);
+  return Promise.all(
+    newest.map(async (run) => ({ run, ledger: await sources.ledger.readRun(run.metadata.uid) })),
+  );
+};
+
+/** Tasks in the order in which a person reads them: by step, then by target. */
+export const inOrder = (tasks: readonly TaskRecord[]): TaskRecord[] =>
+  [...tasks].sort((a, b) => a.stepIndex - b.stepIndex || a.target.localeCompare(b.target));
+
+/** @throws OutriderError NotFound when the step is not one of the run's. */
+export const tasksOf = (
+  known: RunAndTasks | undefined,
+  run: WorkflowRun,
+  step: string | undefined,
+): TaskRecord[] => {
+  const tasks = inOrder(known?.tasks ?? []);
+  if (step === undefined) return tasks;
+  const chosen = tasks.filter((task) => task.spec.step === step);
+  if (chosen.length === 0) throw notFound('step', run.metadata.namespace, `${run.metadata.name}/${step}`);
+  return chosen;
+};

@@ -1,0 +1,118 @@
+import type { AddressInfo } from 'node:net';
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import { errorStatus, OutriderError, toProblem, type Problem } from '@outrider/protocol';
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { AccessReview, PortalIdentity, RunnerIdentity } from '../identity/contract.ts';
+import type { Logger } from '../kube/logger.ts';
+import { createGuard, withNonce } from './guard.ts';
+import { logRoutes } from './log-routes.ts';
+import type { Sources } from './reader.ts';
+import { runnerRoutes, runRoutes, tokenRoute, type RouteOptions } from './routes.ts';
+
+export interface PortalApiOptions {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly identity: PortalIdentity;
+  readonly runnerIdentity: RunnerIdentity;
+  readonly access: AccessReview;
+  readonly sources: Sources;
+  readonly runnerApiUrl: string;
+  readonly logger: Logger;
+  readonly now: () => number;
+}
+
+export interface PortalApi {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Per client address and minute; a page or CLI needs a handful. */
+const requestsPerMinute = 1200;
+
+const badRequest = (error: FastifyError): Problem => ({
+  code:
+    error.statusCode === 413
+      ? 'PayloadTooLarge'
+      : error.statusCode === 429
+        ? 'TooManyRequests'
+        : 'BadRequest',
+  message: error.message,
+  action: 'See /api/v1/openapi.json for what this call takes.',
+});
+
+const answerErrors = (app: FastifyInstance, logger: Logger): void => {
+  app.setErrorHandler((error: FastifyError | OutriderError, request, reply) => {
+    const ours = error instanceof OutriderError;
+    const theirs = !ours && error.statusCode !== undefined && error.statusCode < 500;
+    const problem = ours ? error.toJSON() : theirs ? badRequest(error) : toProblem(error);
+    const status = errorStatus[problem.code] || 500;
+    if (status >= 500)
+      logger.error({ err: error, method: request.method, path: request.url.split('?')[0] }, 'request failed');
+    return reply.code(status).send(problem);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({
+      code: 'NotFound',
+      message: `The portal has no ${request.method} ${request.url.split('?')[0]}.`,
+      action: 'See /api/v1/openapi.json for what there is.',
+    } satisfies Problem),
+  );
+};
+
+/** The portal's REST API over TLS 1.3; OpenAPI at /api/v1/openapi.json. */
+export const startPortalApi = async (options: PortalApiOptions): Promise<PortalApi> => {
+  const { identity, logger } = options;
+  const app = Fastify({
+    https: { ...options.runnerIdentity.tls, minVersion: 'TLSv1.3' },
+    logger: false,
+    forceCloseConnections: true,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } },
+  });
+  const stopRenewal = options.runnerIdentity.onTlsRenewed((tls) =>
+    app.server.setSecureContext({ ...tls, minVersion: 'TLSv1.3' }),
+  );
+  const stopping = new AbortController();
+  answerErrors(app, logger);
+  await app.register(helmet);
+  await app.register(rateLimit, { max: requestsPerMinute, timeWindow: 60_000 });
+  await app.register(swagger, {
+    openapi: {
+      info: {
+        title: 'Outrider portal',
+        version: 'v1',
+        description: 'Runs, logs and runners. Access tokens are bound to a key (DPoP, RFC 9449).',
+      },
+    },
+  });
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string', bodyLimit: 65_536 },
+    (_, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))),
+  );
+  app.addHook('onRequest', withNonce(identity));
+  const routes: RouteOptions = { ...options, guard: createGuard(identity, options.access) };
+  await app.register(async (scope) => {
+    tokenRoute(scope, routes);
+    runRoutes(scope, routes);
+    runnerRoutes(scope, routes);
+    logRoutes(scope, {
+      sources: options.sources,
+      guard: routes.guard,
+      now: options.now,
+      stopping: stopping.signal,
+    });
+    scope.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  });
+  await app.listen({ host: options.host, port: options.port });
+  return {
+    port: (app.server.address() as AddressInfo).port,
+    close: async () => {
+      stopRenewal();
+      stopping.abort();
+      await app.close();
+    },
+  };
+};
