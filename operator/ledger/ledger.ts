@@ -38,13 +38,21 @@ export interface Ledger {
    * Freezes a run: all tasks Pending. `Exists`: this uid is known (the stored run is returned, nothing changes).
    * `AlreadyRan`: another uid with the same namespace, name and spec digest ran before (the tombstone is 30 days).
    */
-  createRun(command: { run: NewRun; tasks: readonly NewTask[] }): Promise<{ outcome: 'Created' | 'Exists' | 'AlreadyRan'; run: RunRecord }>;
+  createRun(command: {
+    run: NewRun;
+    tasks: readonly NewTask[];
+  }): Promise<{ outcome: 'Created' | 'Exists' | 'AlreadyRan'; run: RunRecord }>;
   readRun(uid: string): Promise<RunAndTasks | undefined>;
   readTask(id: string): Promise<TaskRecord | undefined>;
   /** Runs that are not final, for the operator's start. */
   openRuns(): Promise<readonly RunAndTasks[]>;
   /** Newest first. `before` is the createdAt of the last one seen. */
-  listRuns(query: { namespace?: string; workflow?: string; limit: number; before?: Millis }): Promise<readonly RunRecord[]>;
+  listRuns(query: {
+    namespace?: string;
+    workflow?: string;
+    limit: number;
+    before?: Millis;
+  }): Promise<readonly RunRecord[]>;
   /** `applied` is false, and nothing changed, when the revision is not the current one. */
   applyPlan(plan: Plan, now: Millis): Promise<{ applied: boolean } & RunAndTasks>;
   /** Sets the flag on the run and on every task that is not final. Idempotent. */
@@ -58,22 +66,40 @@ export interface Ledger {
     expiresAt: Millis;
   }): Promise<Changed & { refused: readonly string[] }>;
   /** Offered → Claimed. Idempotent for the same session, task and epoch. Refused: OfferExpired, EpochMismatch, Cancelled, SessionSuperseded. */
-  acceptAttempts(command: { by: Speaker; attempts: readonly AttemptRef[]; now: Millis; leaseExpiresAt: Millis }): Promise<Changed & { answers: readonly AttemptAnswer[] }>;
+  acceptAttempts(command: {
+    by: Speaker;
+    attempts: readonly AttemptRef[];
+    now: Millis;
+    leaseExpiresAt: Millis;
+  }): Promise<Changed & { answers: readonly AttemptAnswer[] }>;
   /**
    * Claimed → Running (Started), Claimed/Offered → Ready or Cancelled (Released), Running/Claimed/Unknown → terminal (Result).
    * Results are exactly once: the same digest again is Duplicate, another one is Refused with result_conflict. A result for a
    * terminal task (Lost) is kept as evidence only and answered Recorded.
    */
-  recordReports(command: { by: Speaker; reports: readonly Report[]; now: Millis }): Promise<Changed & { answers: readonly AttemptAnswer[] }>;
+  recordReports(command: {
+    by: Speaker;
+    reports: readonly Report[];
+    now: Millis;
+  }): Promise<Changed & { answers: readonly AttemptAnswer[] }>;
   /** Extends leases of attempts that this session holds; others are left alone. `lost`: not (or no longer) its own. */
-  renewLeases(command: { by: Speaker; attempts: readonly AttemptRef[]; leaseExpiresAt: Millis }): Promise<Changed & { lost: readonly AttemptRef[] }>;
+  renewLeases(command: {
+    by: Speaker;
+    attempts: readonly AttemptRef[];
+    leaseExpiresAt: Millis;
+  }): Promise<Changed & { lost: readonly AttemptRef[] }>;
   /**
    * A new session of a key supersedes the old one. Attempts in the inventory that the ledger holds for this key at the same
    * epoch go on under the new session (Unknown goes back to what the journal says); held ones that are missing from it
    * become Unknown; items that the ledger does not hold for it are answered Abandon. Finished ones are answered Continue
    * (their result is to come).
    */
-  openSession(command: { by: Speaker; inventory: readonly InventoryItem[]; now: Millis; leaseExpiresAt: Millis }): Promise<Changed & { answers: readonly InventoryAnswer[] }>;
+  openSession(command: {
+    by: Speaker;
+    inventory: readonly InventoryItem[];
+    now: Millis;
+    leaseExpiresAt: Millis;
+  }): Promise<Changed & { answers: readonly InventoryAnswer[] }>;
   /** Offered whose offer ran out → Ready; Ready beyond queueDeadline → Failed QueueTimeout; Claimed/Running beyond their lease → Unknown; Unknown for longer than `graceMs` → Lost. */
   expire(command: { now: Millis; graceMs: number }): Promise<Changed>;
   /** Claimed/Running of these attempts → Unknown at once: the runner twice did not list them as held. */
@@ -81,8 +107,13 @@ export interface Ledger {
 
   createRegistrationToken(record: Omit<RegistrationTokenRecord, 'clientId'>): Promise<void>;
   /** Binds the token to the key. The same pair may repeat; another key is Used; unknown and expired ones are told apart. */
-  redeemRegistrationToken(command: { hash: string; clientId: string; now: Millis }): Promise<
-    { outcome: 'Bound' | 'Repeated'; token: RegistrationTokenRecord } | { outcome: 'Unknown' | 'Expired' | 'Used' }
+  redeemRegistrationToken(command: {
+    hash: string;
+    clientId: string;
+    now: Millis;
+  }): Promise<
+    | { outcome: 'Bound' | 'Repeated'; token: RegistrationTokenRecord }
+    | { outcome: 'Unknown' | 'Expired' | 'Used' }
   >;
   putRunnerIdentity(record: RunnerIdentityRecord): Promise<void>;
   readRunnerIdentity(clientId: string): Promise<RunnerIdentityRecord | undefined>;
@@ -94,6 +125,11 @@ export interface Ledger {
   /** Removes finished runs, tombstones (30 days), tokens and sessions older than their retention. */
   prune(command: { now: Millis; runsOlderThan: Millis }): Promise<{ runs: number }>;
   /** Journal mode and the fsync time of the last commits, for the bench and metrics. */
-  diagnostics(): Promise<{ journalMode: string; synchronous: string; commits: number; commitMs: readonly number[] }>;
+  diagnostics(): Promise<{
+    journalMode: string;
+    synchronous: string;
+    commits: number;
+    commitMs: readonly number[];
+  }>;
   close(): Promise<void>;
 }

@@ -19,7 +19,14 @@ export const taskStates = [
 ] as const;
 export type TaskState = (typeof taskStates)[number];
 
-export const terminalStates: ReadonlySet<TaskState> = new Set(['Succeeded', 'Failed', 'TimedOut', 'Cancelled', 'Skipped', 'Lost']);
+export const terminalStates: ReadonlySet<TaskState> = new Set([
+  'Succeeded',
+  'Failed',
+  'TimedOut',
+  'Cancelled',
+  'Skipped',
+  'Lost',
+]);
 /** At most one of these per task: somebody may be acting on the target. */
 export const heldStates: ReadonlySet<TaskState> = new Set(['Offered', 'Claimed', 'Running', 'Unknown']);
 
@@ -41,7 +48,12 @@ export interface RunRecord {
   readonly name: string;
   /** SHA-256 hex of the RFC 8785 JSON of the run's spec without desiredState: with namespace and name its identity. */
   readonly specDigest: string;
-  readonly workflow: { readonly name: string; readonly uid: string; readonly generation: number; readonly digest: string };
+  readonly workflow: {
+    readonly name: string;
+    readonly uid: string;
+    readonly generation: number;
+    readonly digest: string;
+  };
   readonly steps: readonly FrozenStep[];
   readonly requestedBy: string | null;
   readonly state: RunState;
@@ -114,7 +126,11 @@ export interface Plan {
   readonly revision: number;
   readonly transitions: readonly PlannedTransition[];
   /** Ends the run; only when every task is terminal after the transitions. */
-  readonly finish?: { readonly state: Exclude<RunState, 'Running'>; readonly reason: string; readonly message: string };
+  readonly finish?: {
+    readonly state: Exclude<RunState, 'Running'>;
+    readonly reason: string;
+    readonly message: string;
+  };
 }
 
 export interface RunAndTasks {

@@ -1,0 +1,74 @@
+import type { Updateable } from 'kysely';
+import type { AttemptRef } from '@outrider/protocol';
+import type { Millis } from '../records.ts';
+import {
+  inChunks,
+  type AttemptRow,
+  type AttemptsTable,
+  type Ending,
+  type TaskRow,
+  type Tx,
+} from '../tables.ts';
+
+export const readAttempt = (tx: Tx, ref: AttemptRef): Promise<AttemptRow | undefined> =>
+  tx.sql
+    .selectFrom('attempts')
+    .selectAll()
+    .where('task', '=', ref.task)
+    .where('epoch', '=', ref.epoch)
+    .executeTakeFirst();
+
+/** The row of a task that has just been offered. */
+export const insertAttempt = async (tx: Tx, task: TaskRow, now: Millis): Promise<void> => {
+  const { runner, runner_name, session } = task;
+  if (runner === null || runner_name === null || session === null)
+    throw new Error(`task ${task.id} is offered to nobody`);
+  await tx.sql
+    .insertInto('attempts')
+    .values({
+      task: task.id,
+      epoch: task.epoch,
+      runner,
+      runner_name,
+      session,
+      offered_at: now,
+      claimed_at: null,
+      started_at: null,
+      ended_at: null,
+      ending: null,
+      result: null,
+      result_digest: null,
+      result_at: null,
+    })
+    .execute();
+};
+
+export const updateAttempt = async (
+  tx: Tx,
+  ref: AttemptRef,
+  change: Updateable<AttemptsTable>,
+): Promise<void> => {
+  await tx.sql
+    .updateTable('attempts')
+    .set(change)
+    .where('task', '=', ref.task)
+    .where('epoch', '=', ref.epoch)
+    .execute();
+};
+
+/** Ends the open attempts of these tasks, all in the same way. */
+export const endOpenAttempts = async (
+  tx: Tx,
+  tasks: readonly string[],
+  ending: Ending,
+  now: Millis,
+): Promise<void> => {
+  for (const ids of inChunks(tasks)) {
+    await tx.sql
+      .updateTable('attempts')
+      .set({ ending, ended_at: now })
+      .where('task', 'in', ids)
+      .where('ended_at', 'is', null)
+      .execute();
+  }
+};

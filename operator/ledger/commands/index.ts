@@ -1,0 +1,63 @@
+import type { Ledger } from '../ledger.ts';
+import type { Tx } from '../tables.ts';
+import { acceptAttempts } from './accept-attempts.ts';
+import { applyPlan } from './apply-plan.ts';
+import { audit, listAudit } from './audit.ts';
+import { createRun } from './create-run.ts';
+import { expire } from './expire.ts';
+import { markUnknown } from './mark-unknown.ts';
+import { offerTasks } from './offer-tasks.ts';
+import { openSession } from './open-session.ts';
+import { prune } from './prune.ts';
+import { listRuns, openRuns, readRun, readTask } from './read-runs.ts';
+import { recordReports } from './record-reports.ts';
+import { createRegistrationToken, redeemRegistrationToken } from './registration-tokens.ts';
+import { renewLeases } from './renew-leases.ts';
+import { requestCancel } from './request-cancel.ts';
+import {
+  listRunnerIdentities,
+  putRunnerIdentity,
+  readRunnerIdentity,
+  revokeRunnerIdentity,
+} from './runner-identities.ts';
+
+type CommandName = Exclude<keyof Ledger, 'generation' | 'close' | 'diagnostics'>;
+type Commands = {
+  readonly [K in CommandName]: (tx: Tx, ...args: Parameters<Ledger[K]>) => ReturnType<Ledger[K]>;
+};
+
+/** Every method of the ledger as a function of an open transaction: what each implementation runs. */
+export const commands: Commands = {
+  createRun,
+  readRun,
+  readTask,
+  openRuns,
+  listRuns,
+  applyPlan,
+  requestCancel,
+  offerTasks,
+  acceptAttempts,
+  recordReports,
+  renewLeases,
+  openSession,
+  expire,
+  markUnknown,
+  createRegistrationToken,
+  redeemRegistrationToken,
+  putRunnerIdentity,
+  readRunnerIdentity,
+  listRunnerIdentities,
+  revokeRunnerIdentity,
+  audit,
+  listAudit,
+  prune,
+};
+
+const byName = new Map(Object.entries(commands));
+
+/** Runs the command of this name with arguments that the typed client checked. */
+export const runCommand = async (tx: Tx, name: string, args: readonly unknown[]): Promise<unknown> => {
+  const command = byName.get(name) as ((tx: Tx, ...args: readonly unknown[]) => Promise<unknown>) | undefined;
+  if (command === undefined) throw new Error(`the ledger has no command ${name}`);
+  return command(tx, ...args);
+};

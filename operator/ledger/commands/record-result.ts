@@ -1,0 +1,85 @@
+import type { AttemptAnswer, Report, TaskResult } from '@outrider/protocol';
+import { resultDigest } from '../digest.ts';
+import type { Millis } from '../records.ts';
+import type { AttemptRow, TaskRow, Tx } from '../tables.ts';
+import {
+  duplicate,
+  overProblem,
+  recorded,
+  refused,
+  resultConflict,
+  resultMissing,
+  wrongState,
+} from './answers.ts';
+import { updateAttempt } from './attempts.ts';
+import { insertAudit } from './audit.ts';
+import { updateTask, type Changes } from './changes.ts';
+import { toTerminal } from './transitions.ts';
+
+interface ResultContext {
+  readonly tx: Tx;
+  readonly now: Millis;
+  readonly report: Report;
+  readonly attempt: AttemptRow;
+  readonly task: TaskRow;
+  readonly changes: Changes;
+}
+
+/** By the runner's clock, since its `started` may have been lost; the operator's when that cannot be read. */
+const startOf = (attempt: AttemptRow, result: TaskResult, now: Millis): Millis => {
+  const told = Date.parse(result.startedAt);
+  return attempt.started_at ?? (Number.isNaN(told) ? now : told);
+};
+
+/** The ledger had given the attempt up: the task stays as it is, and a person finds the result in the audit trail. */
+const keepEvidence = async (context: ResultContext, result: TaskResult): Promise<AttemptAnswer> => {
+  const { tx, now, report, attempt, task } = context;
+  const { runUid: run_uid, namespace, run } = JSON.parse(task.spec);
+  await insertAudit(tx, {
+    at: now,
+    actor: `runner/${attempt.runner_name}`,
+    action: 'LateResult',
+    object: `WorkflowRun/${namespace}/${run}`,
+    details: { runUid: run_uid, task: task.id, epoch: report.epoch, state: task.state, result },
+  });
+  return recorded(report);
+};
+
+/** Claimed, Running or Unknown → what the runner says; exactly once by digest. */
+export const recordResult = async (context: ResultContext): Promise<AttemptAnswer> => {
+  const { tx, now, report, attempt, task, changes } = context;
+  const { result } = report;
+  if (result === undefined) return refused(report, resultMissing(report));
+  const digest = resultDigest(result);
+  if (attempt.result_digest !== null) {
+    return attempt.result_digest === digest ? duplicate(report) : refused(report, resultConflict(report));
+  }
+  if (attempt.claimed_at === null) {
+    const why =
+      attempt.ended_at === null
+        ? wrongState(report, 'finished', task.state)
+        : overProblem(attempt, 'finished');
+    return refused(report, why);
+  }
+  const content = { result: JSON.stringify(result), result_digest: digest, result_at: now };
+  if (attempt.ended_at !== null) {
+    await updateAttempt(tx, report, content);
+    return keepEvidence(context, result);
+  }
+  const startedAt = startOf(attempt, result, now);
+  const why = { reason: result.reason ?? null, message: result.message ?? null };
+  changes.changed(
+    await updateTask(tx, task, {
+      ...toTerminal(result.outcome, now, why),
+      started_at: startedAt,
+      result: content.result,
+    }),
+  );
+  await updateAttempt(tx, report, {
+    ...content,
+    started_at: startedAt,
+    ended_at: now,
+    ending: result.outcome,
+  });
+  return recorded(report);
+};

@@ -1,0 +1,74 @@
+import type { Updateable } from 'kysely';
+import type { Speaker } from '../ledger.ts';
+import type { Millis, TaskState } from '../records.ts';
+import type { TaskRow, TasksTable } from '../tables.ts';
+
+/** What a task's row becomes on each transition; the guards are in the commands. Deadlines of the state that is left go. */
+type Change = Updateable<TasksTable>;
+
+const noDeadlines = {
+  queue_deadline: null,
+  offer_expires_at: null,
+  lease_expires_at: null,
+  unknown_since: null,
+};
+
+export const toOffered = (task: TaskRow, to: Speaker, expiresAt: Millis): Change => ({
+  state: 'Offered',
+  epoch: task.epoch + 1,
+  runner: to.clientId,
+  runner_name: to.runnerName,
+  session: to.session,
+  offer_expires_at: expiresAt,
+  lease_expires_at: null,
+  unknown_since: null,
+  claimed_at: null,
+  started_at: null,
+});
+
+/** Nothing of the epoch started: it waits again, with the queue deadline that it had. */
+export const backToReady = (): Change => ({
+  state: 'Ready',
+  offer_expires_at: null,
+  lease_expires_at: null,
+  unknown_since: null,
+  claimed_at: null,
+  reason: null,
+  message: null,
+});
+
+export const toClaimed = (now: Millis, leaseExpiresAt: Millis): Change => ({
+  state: 'Claimed',
+  claimed_at: now,
+  lease_expires_at: leaseExpiresAt,
+  offer_expires_at: null,
+});
+
+/** Back from Unknown, or under a new session: Running when it has started, else Claimed. */
+export const toHeld = (session: string, leaseExpiresAt: Millis, startedAt: Millis | null): Change => ({
+  state: startedAt === null ? 'Claimed' : 'Running',
+  session,
+  started_at: startedAt,
+  lease_expires_at: leaseExpiresAt,
+  unknown_since: null,
+  reason: null,
+  message: null,
+});
+
+export const toUnknown = (now: Millis, reason: string, message: string): Change => ({
+  state: 'Unknown',
+  unknown_since: now,
+  reason,
+  message,
+});
+
+export const toTerminal = (
+  state: TaskState,
+  now: Millis,
+  why: { reason: string | null; message: string | null },
+): Change => ({
+  ...noDeadlines,
+  ...why,
+  state,
+  finished_at: now,
+});

@@ -1,0 +1,152 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { RunState, TaskState } from './records.ts';
+
+/**
+ * The tables as the commands see them, in types that SQLite and PostgreSQL share: times are milliseconds in a double,
+ * flags are 0 or 1, objects are JSON text.
+ */
+export interface Tables {
+  meta: { key: string; value: string };
+  migrations: { version: number; name: string; applied_at: number };
+  runs: RunsTable;
+  tasks: TasksTable;
+  attempts: AttemptsTable;
+  sessions: SessionsTable;
+  registration_tokens: RegistrationTokensTable;
+  runner_identities: RunnerIdentitiesTable;
+  audit: AuditTable;
+}
+
+export interface RunsTable {
+  uid: string;
+  namespace: string;
+  name: string;
+  spec_digest: string;
+  workflow_name: string;
+  workflow: string;
+  steps: string;
+  requested_by: string | null;
+  state: RunState;
+  reason: string | null;
+  message: string | null;
+  cancel_requested: number;
+  created_at: number;
+  finished_at: number | null;
+  revision: number;
+  /** 1 once its tasks are gone and only the tombstone is left. */
+  pruned: number;
+}
+
+export interface TasksTable {
+  id: string;
+  run_uid: string;
+  step_index: number;
+  target: string;
+  spec: string;
+  tags: string;
+  local: number;
+  state: TaskState;
+  epoch: number;
+  cancel_requested: number;
+  runner: string | null;
+  runner_name: string | null;
+  session: string | null;
+  ready_at: number | null;
+  queue_deadline: number | null;
+  offer_expires_at: number | null;
+  lease_expires_at: number | null;
+  unknown_since: number | null;
+  claimed_at: number | null;
+  started_at: number | null;
+  finished_at: number | null;
+  result: string | null;
+  reason: string | null;
+  message: string | null;
+}
+
+/** How an attempt stopped being open. */
+export type Ending =
+  | 'Expired'
+  | 'Released'
+  | 'Superseded'
+  | 'Withdrawn'
+  | 'Lost'
+  | 'Succeeded'
+  | 'Failed'
+  | 'TimedOut'
+  | 'Cancelled';
+
+/** One row per epoch, kept beside the task: what makes results exactly once and late ones evidence. */
+export interface AttemptsTable {
+  task: string;
+  epoch: number;
+  runner: string;
+  runner_name: string;
+  session: string;
+  offered_at: number;
+  claimed_at: number | null;
+  started_at: number | null;
+  ended_at: number | null;
+  ending: Ending | null;
+  result: string | null;
+  /** SHA-256 hex over the RFC 8785 JSON of the result. */
+  result_digest: string | null;
+  result_at: number | null;
+}
+
+export interface SessionsTable {
+  session: string;
+  client_id: string;
+  opened_at: number;
+  superseded_at: number | null;
+}
+
+export interface RegistrationTokensTable {
+  hash: string;
+  namespace: string;
+  tags: string | null;
+  local: number;
+  created_by: string;
+  expires_at: number;
+  client_id: string | null;
+}
+
+export interface RunnerIdentitiesTable {
+  client_id: string;
+  public_key: string;
+  namespace: string;
+  name: string;
+  requested_tags: string | null;
+  permitted_tags: string | null;
+  local: number;
+  registered_at: number;
+  revoked_at: number | null;
+}
+
+export interface AuditTable {
+  at: number;
+  actor: string;
+  action: string;
+  object: string;
+  details: string;
+}
+
+export type RunRow = Selectable<RunsTable>;
+export type TaskRow = Selectable<TasksTable>;
+export type AttemptRow = Selectable<AttemptsTable>;
+
+/**
+ * What a command gets: one open transaction. A command never begins, commits or keeps it, and issues one statement at a
+ * time, so that the same function runs inside a SQLite savepoint and inside a PostgreSQL transaction.
+ */
+export interface Tx {
+  readonly sql: Kysely<Tables>;
+  readonly generation: string;
+}
+
+/** Most values bound in one statement stay far below SQLite's 32,766 and PostgreSQL's 65,535. */
+export const chunkRows = 500;
+
+export const inChunks = function* <T>(items: readonly T[], size = chunkRows): Generator<readonly T[]> {
+  for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
+};
