@@ -6,6 +6,8 @@ export interface JournalledAttempt extends AttemptRef {
   readonly generation: string;
   readonly spec: TaskSpec;
   readonly state: 'Accepted' | 'Started' | 'Finished' | 'Acknowledged';
+  /** As journalled by `started`; RFC 3339. */
+  readonly startedAt?: string;
   /** By which a restarted runner finds what the attempt left running. */
   readonly handle?: Readonly<Record<string, string | number>>;
   readonly result?: TaskResult;

@@ -33,6 +33,7 @@ export const errorStatus = {
   TagNotPermitted: 403,
   CertificateMismatch: 0,
   OperatorUnreachable: 0,
+  ConfigInvalid: 0,
   // Protocol
   ProtocolVersionUnsupported: 400,
   SessionUnknown: 409,
