@@ -35,7 +35,7 @@ export class Matcher {
   readonly #options: MatcherOptions;
   /** Tasks that this pass has given to a session and the ledger has not yet confirmed. */
   readonly #reserved = new Map<string, number>();
-  #running: Promise<void> | undefined;
+  #pumping = false;
   #again = false;
 
   constructor(options: MatcherOptions) {
@@ -44,10 +44,9 @@ export class Matcher {
 
   pump(): void {
     this.#again = true;
-    this.#running ??= this.#loop().finally(() => {
-      this.#running = undefined;
-      if (this.#again) this.pump();
-    });
+    if (this.#pumping) return;
+    this.#pumping = true;
+    void this.#loop();
   }
 
   /** Slots that the operator itself counts as free: capacity less everything held, whatever the runner says. */
@@ -80,6 +79,7 @@ export class Matcher {
       const assignments = this.#assign();
       await Promise.all([...assignments].map(([session, tasks]) => this.#deliver(session, tasks)));
     }
+    this.#pumping = false;
   }
 
   #assign(): Map<Session, TaskRecord[]> {

@@ -1,5 +1,5 @@
 import { OutriderError, type SessionRequest } from '@outrider/protocol';
-import type { Runner } from '@outrider/kinds';
+import type { Runner, RunnerSpec } from '@outrider/kinds';
 import type { RunnerIdentityRecord } from '../ledger/records.ts';
 import type { Cache } from '../kube/contract.ts';
 import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
@@ -154,18 +154,23 @@ export class Sessions implements RunnerDirectory {
   }
 
   #capability(runner: AuthenticatedRunner, hello: SessionRequest): Capability {
-    const spec = this.#options.runners.get(runner.namespace, runner.name)?.spec;
+    const resource = this.#options.runners.get(runner.namespace, runner.name);
+    const spec = resource ? resource.spec : noSpec;
     const registered = this.#options.identity(runner.clientId)?.requestedTags;
-    const permitted = runner.local ? [localTag, ...(spec?.tags ?? [])] : (spec?.tags ?? []);
+    const tags = spec.tags ?? [];
+    const permitted = runner.local ? [localTag, ...tags] : tags;
     return {
       namespace: runner.namespace,
       local: runner.local,
       tags: new Set(effectiveTags(permitted, registered, hello.tags)),
-      nodes: new Set(spec ? effectiveNodes(spec, hello.nodes) : []),
-      suspended: spec?.suspend ?? false,
+      nodes: new Set(effectiveNodes(spec, hello.nodes)),
+      suspended: spec.suspend ?? false,
     };
   }
 }
+
+/** A key whose Runner resource is gone may do nothing. */
+const noSpec: RunnerSpec = { allow: { nodes: [] }, suspend: true };
 
 const superseded = (name: string) =>
   ({

@@ -1,4 +1,4 @@
-import type { LineView } from '@outrider/portal';
+import type { LineView, RunView } from '@outrider/portal';
 import { attemptKey, toProblem, type AttemptRef } from '@outrider/protocol';
 import { terminalStates, type RunAndTasks, type TaskRecord } from '../ledger/records.ts';
 import type { LogLine } from '../logs/contract.ts';
@@ -122,6 +122,31 @@ export async function* followRun(options: FollowOptions): AsyncGenerator<string>
   }
 }
 
+interface Progress {
+  readonly view: RunView;
+  readonly tasks: readonly TaskRecord[];
+  readonly ended: boolean;
+}
+
+const progressOf = async (options: FollowOptions): Promise<Progress | undefined> => {
+  const run = options.sources.runs.get(options.namespace, options.name);
+  if (!run) return undefined;
+  const known = await options.sources.ledger.readRun(run.metadata.uid);
+  const view = runView(run, known);
+  if (!known) return { view, tasks: [], ended: view.finishedAt !== undefined };
+  return { view, tasks: chosen(options, known), ended: hasEnded(options, known) };
+};
+
+/** True once the stream is over: the run has ended and its logs are whole, or have not become so within the trail time. */
+const isOver = async (
+  options: FollowOptions,
+  { tasks, ended }: Progress,
+  endedAt: number | undefined,
+): Promise<boolean> => {
+  if (!ended || endedAt === undefined) return false;
+  return options.now() - endedAt > trailMs || (await logsEnded(options, tasks));
+};
+
 async function* follow(
   options: FollowOptions,
   waker: ReturnType<typeof createWaker>,
@@ -129,29 +154,28 @@ async function* follow(
   const sent = { run: '', tasks: new Map<string, string>() };
   let endedAt: number | undefined;
   while (!options.signal.aborted) {
-    const run = options.sources.runs.get(options.namespace, options.name);
-    if (!run) return;
-    const known = await options.sources.ledger.readRun(run.metadata.uid);
-    const tasks = known ? chosen(options, known) : [];
-    waker.watch(tasks);
-    yield* taskEvents(options, tasks, sent.tasks);
-    const view = runView(run, known);
-    const ended = known ? hasEnded(options, known) : view.finishedAt !== undefined;
-    if (ended) endedAt ??= options.now();
-    const complete = ended && (await logsEnded(options, tasks));
-    const late = endedAt !== undefined && options.now() - endedAt > trailMs;
+    const progress = await progressOf(options);
+    if (!progress) return;
+    waker.watch(progress.tasks);
+    yield* taskEvents(options, progress.tasks, sent.tasks);
+    if (progress.ended) endedAt ??= options.now();
+    const over = await isOver(options, progress, endedAt);
     // Lines may have come between reading them and asking whether the log has ended.
-    if (complete) for (const task of tasks) yield* newLines(options, task);
-    if (complete || late || !ended) {
-      const text = event('run', view);
-      if (text !== sent.run) yield text;
+    if (over) yield* lastLines(options, progress.tasks);
+    const text = event('run', progress.view);
+    if (text !== sent.run && over === progress.ended) {
       sent.run = text;
+      yield text;
     }
-    if (complete || late) return;
-    if (await waker.wait(ended ? 1000 : keepaliveMs)) continue;
+    if (over) return;
+    if (await waker.wait(progress.ended ? 1000 : keepaliveMs)) continue;
     await options.recheck();
     yield ': keepalive\n\n';
   }
+}
+
+async function* lastLines(options: FollowOptions, tasks: readonly TaskRecord[]): AsyncGenerator<string> {
+  for (const task of tasks) if (task.epoch > 0) yield* newLines(options, task);
 }
 
 async function* taskEvents(

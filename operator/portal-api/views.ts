@@ -3,63 +3,65 @@ import type { RunDetails, RunnerView, RunView, TaskView } from '@outrider/portal
 import type { LiveRunner } from '../dispatch/contract.ts';
 import type { RunAndTasks, TaskRecord } from '../ledger/records.ts';
 import type { LogState } from '../logs/contract.ts';
-import { runStatus } from '../runs/status.ts';
+import { runStatus, type RunStatusDraft } from '../runs/status.ts';
 
 const instant = (at: number): string => new Date(at).toISOString();
 
-/** Drops properties that are undefined or null, so that an answer has what is known and nothing else. */
+/** Drops properties that are undefined, null or empty text, so that an answer has what is known and nothing else. */
 const known = <T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } =>
-  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined && v !== null)) as {
+  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined && v !== null && v !== '')) as {
     [K in keyof T]: NonNullable<T[K]>;
   };
 
-const outcomeOf = (task: TaskRecord) =>
-  known({
-    exitCode: task.result?.exitCode,
-    signal: task.result?.signal,
-    unconfirmed: task.result?.unconfirmed,
-    reason: task.reason ?? task.result?.reason,
-    message: task.message ?? task.result?.message,
-  });
+const outcomeOf = ({ result, reason, message }: TaskRecord) => ({
+  exitCode: result?.exitCode,
+  signal: result?.signal,
+  unconfirmed: result?.unconfirmed,
+  reason: reason ?? result?.reason,
+  message: message ?? result?.message,
+});
 
-export const taskView = (task: TaskRecord, log: LogState): TaskView =>
-  known({
+const timesOf = ({ readyAt, startedAt, finishedAt, result }: TaskRecord) => ({
+  readyAt: readyAt === null ? undefined : instant(readyAt),
+  startedAt: result?.startedAt ?? (startedAt === null ? undefined : instant(startedAt)),
+  finishedAt: finishedAt === null ? undefined : instant(finishedAt),
+});
+
+export const taskView = (task: TaskRecord, log: LogState): TaskView => ({
+  ...(known({
     id: task.id,
     step: task.spec.step,
-    target: task.target,
     node: task.spec.node,
     state: task.state,
     epoch: task.epoch,
-    runner: task.runnerName ?? undefined,
+    runner: task.runnerName,
     ...outcomeOf(task),
-    readyAt: task.readyAt === null ? undefined : instant(task.readyAt),
-    startedAt: task.result?.startedAt ?? (task.startedAt === null ? undefined : instant(task.startedAt)),
-    finishedAt: task.finishedAt === null ? undefined : instant(task.finishedAt),
+    ...timesOf(task),
     log: { lines: log.lines, bytes: log.offset, end: log.end },
-  }) as TaskView;
+  }) as TaskView),
+  target: task.target,
+});
+
+const statusOf = (run: WorkflowRun, ledger: RunAndTasks | undefined): Partial<RunStatusDraft> =>
+  ledger ? runStatus({ ...ledger, observedGeneration: 0, waiting: new Map() }) : (run.status ?? {});
+
+const completed = (conditions: RunStatusDraft['conditions'] | undefined) =>
+  conditions?.find((condition) => condition.type === 'Completed');
 
 /** A run as its object and the ledger together show it; what the ledger says counts. */
 export const runView = (run: WorkflowRun, ledger: RunAndTasks | undefined): RunView => {
-  const status = ledger
-    ? runStatus({ ...ledger, observedGeneration: 0, waiting: new Map() })
-    : {
-        phase: run.status?.phase,
-        startTime: run.status?.startTime,
-        completionTime: run.status?.completionTime,
-        conditions: run.status?.conditions,
-      };
+  const status = statusOf(run, ledger);
+  const phase = status.phase ?? 'Queued';
   // Why a run waits for a runner stands in its object alone: the ledger knows states, not reasons to wait.
-  const waits = run.status?.conditions?.find((condition) => condition.type === 'Completed');
-  const condition =
-    status.phase === 'Queued' ? waits : status.conditions?.find(({ type }) => type === 'Completed');
+  const condition = completed(phase === 'Queued' ? run.status?.conditions : status.conditions);
   return known({
     namespace: run.metadata.namespace,
     name: run.metadata.name,
     uid: run.metadata.uid,
     workflow: run.spec.workflowRef.name,
-    phase: status.phase ?? 'Queued',
-    reason: condition?.reason || undefined,
-    message: condition?.message || undefined,
+    phase,
+    reason: condition?.reason,
+    message: condition?.message,
     requestedBy: run.spec.requestedBy,
     createdAt: run.metadata.creationTimestamp,
     startedAt: status.startTime,
@@ -71,29 +73,38 @@ export const runDetails = (
   run: WorkflowRun,
   ledger: RunAndTasks | undefined,
   tasks: readonly TaskView[],
-): RunDetails => ({
-  ...runView(run, ledger),
-  tasks: [...tasks],
-});
+): RunDetails => ({ ...runView(run, ledger), tasks: [...tasks] });
+
+const newest = (live: readonly LiveRunner[]): LiveRunner | undefined =>
+  [...live].sort((a, b) => b.lastContact - a.lastContact)[0];
+
+/** What its live sessions say, which is exact to the second. */
+const liveFigures = (live: readonly LiveRunner[]) => {
+  const lead = newest(live);
+  return known({
+    lastHeartbeat: lead ? instant(lead.lastContact) : undefined,
+    load: live.reduce((sum, session) => sum + session.load, 0),
+    capacity: live.reduce((sum, session) => sum + session.capacity, 0),
+    version: lead?.version,
+    startedAt: lead?.startedAt,
+    tags: lead ? [...lead.tags] : undefined,
+    replicas: live.length,
+  });
+};
 
 export const runnerView = (runner: Runner, live: readonly LiveRunner[]): RunnerView => {
-  const online = runner.status?.conditions?.find((condition) => condition.type === 'Online');
-  const last = live.length === 0 ? undefined : Math.max(...live.map((session) => session.lastContact));
-  const lead = [...live].sort((a, b) => b.lastContact - a.lastContact)[0];
-  const sum = (of: (session: LiveRunner) => number): number =>
-    live.reduce((total, session) => total + of(session), 0);
+  const { metadata, spec, status = {} } = runner;
+  const online = status.conditions?.find((condition) => condition.type === 'Online');
   return known({
-    namespace: runner.metadata.namespace,
-    name: runner.metadata.name,
-    phase: runner.status?.phase ?? 'Offline',
+    namespace: metadata.namespace,
+    name: metadata.name,
+    phase: status.phase ?? 'Offline',
     reason: online?.reason,
-    message: online?.message || undefined,
-    lastHeartbeat: last === undefined ? runner.status?.lastHeartbeatTime : instant(last),
-    load: sum((session) => session.load),
-    capacity: sum((session) => session.capacity),
-    version: lead?.version ?? runner.status?.version,
-    startedAt: lead?.startedAt ?? runner.status?.startTime,
-    tags: [...(lead?.tags ?? runner.status?.tags ?? runner.spec.tags ?? [])],
-    replicas: live.length,
+    message: online?.message,
+    lastHeartbeat: status.lastHeartbeatTime,
+    version: status.version,
+    startedAt: status.startTime,
+    tags: status.tags ?? spec.tags ?? [],
+    ...liveFigures(live),
   }) as RunnerView;
 };

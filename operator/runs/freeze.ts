@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { definitions } from '@outrider/nodes';
 import type { RunnerSelector, Step, Target, Workflow, WorkflowRun } from '@outrider/kinds';
-import type { Connection, NodeInput, TaskSpec } from '@outrider/protocol';
+import type { NodeInput, TaskSpec } from '@outrider/protocol';
 import { localTag } from '../dispatch/eligibility.ts';
 import type { FrozenStep, NewRun, NewTask } from '../ledger/records.ts';
 import { digestOf, runSpecDigest } from './digest.ts';
 import { durationMs } from './durations.ts';
 import { resolveParameters } from './parameters.ts';
+import { defined, placesOf, type Place } from './places.ts';
 
 export interface FreezeInput {
   readonly run: WorkflowRun;
@@ -27,75 +28,6 @@ export type Freeze =
     };
 
 const defaultTimeoutMs = 3_600_000;
-
-interface Place {
-  readonly name: string;
-  readonly connection: Connection;
-  readonly credential: string | undefined;
-  readonly tags: readonly string[];
-}
-
-const defined = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
-
-const placeOfTarget = (target: Target): Place => {
-  const { host, port, user, hostKey, context, namespace, credential } = target.spec;
-  return {
-    name: target.metadata.name,
-    connection: defined({ name: target.metadata.name, host, port, user, hostKey, context, namespace }),
-    credential,
-    tags: target.spec.runner?.tags ?? [],
-  };
-};
-
-/** Host key: inline, else a Target with that host and port; a kubectl context: a Target of that name. */
-const placeOfInline = (step: Step, targets: readonly Target[]): Place => {
-  const { name: _, credential, ...inline } = step.target ?? {};
-  const sameHost = targets.find(
-    ({ spec }) =>
-      spec.type === 'SSH' && spec.host === inline.host && (spec.port ?? 22) === (inline.port ?? 22),
-  );
-  const sameContext =
-    inline.context === undefined
-      ? undefined
-      : targets.find(({ metadata, spec }) => spec.type === 'Kubernetes' && metadata.name === inline.context);
-  const hostKey = inline.hostKey ?? (inline.host === undefined ? undefined : sameHost?.spec.hostKey);
-  const context = sameContext ? sameContext.spec.context : inline.context;
-  const namespace = inline.namespace ?? sameContext?.spec.namespace;
-  return {
-    name: '',
-    connection: defined({ ...inline, hostKey, context, namespace, name: sameContext?.metadata.name }),
-    credential: credential ?? sameContext?.spec.credential,
-    tags: sameContext?.spec.runner?.tags ?? [],
-  };
-};
-
-const labelsMatch = (target: Target, wanted: Readonly<Record<string, string>>): boolean =>
-  Object.entries(wanted).every(([key, value]) => target.metadata.labels?.[key] === value);
-
-const selectTargets = (step: Step, targets: readonly Target[]): Place[] | string => {
-  const { names, matchLabels } = step.targets ?? {};
-  const missing = (names ?? []).filter((name) => !targets.some((target) => target.metadata.name === name));
-  if (missing.length > 0) return missing.join(', ');
-  return targets
-    .filter(
-      (target) =>
-        (names ? names.includes(target.metadata.name) : true) && labelsMatch(target, matchLabels ?? {}),
-    )
-    .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name))
-    .map(placeOfTarget);
-};
-
-/** Where a step acts; a string names Targets that do not exist. */
-const placesOf = (step: Step, targets: readonly Target[]): Place[] | string => {
-  if (step.targets) return selectTargets(step, targets);
-  const name = step.target?.name;
-  if (name === undefined) return [placeOfInline(step, targets)];
-  const target = targets.find(({ metadata }) => metadata.name === name);
-  return target ? [{ ...placeOfTarget(target), name: '' }] : name;
-};
 
 /** Required tags: the workflow's, replaced by the step's, joined with the target's. */
 const selection = (

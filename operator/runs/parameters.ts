@@ -32,11 +32,12 @@ const checkOne = (
     return {
       problem: `parameter "${parameter.name}" is of type ${type} and needs ${examples[type]}, not ${JSON.stringify(value)}`,
     };
-  if (parameter.options && !parameter.options.includes(String(value)))
+  const text = `${value as string | number | boolean}`;
+  if (parameter.options && !parameter.options.includes(text))
     return {
       problem: `parameter "${parameter.name}" must be one of ${parameter.options.join(', ')}, not ${JSON.stringify(value)}`,
     };
-  return { value: String(value) };
+  return { value: text };
 };
 
 export type ParametersResult =

@@ -33,27 +33,25 @@ const explainEveryMs = 5000;
 export const createRunReconciler = (options: RunsOptions) => {
   const { ledger, board, now } = options;
 
-  const writeStatus = (run: WorkflowRun, draft: RunStatusDraft): void => {
-    const before = run.status;
-    const conditions = conditionsFrom(draft.conditions, before?.conditions, {
-      now: now(),
-      generation: run.metadata.generation,
-    });
-    const completed =
-      draft.completionTime === undefined
-        ? {}
-        : { completionTime: before?.completionTime ?? draft.completionTime };
-    const status = { ...draft, ...completed, conditions };
-    options.status.want(workflowRuns, run, status, { urgent: before?.phase !== draft.phase });
-    if (before?.phase === draft.phase || draft.completionTime === undefined) return;
-    const succeeded = draft.phase === 'Succeeded';
-    const condition = draft.conditions[0];
+  const recordEnd = (run: WorkflowRun, draft: RunStatusDraft): void => {
+    const [completed] = draft.conditions;
+    if (!completed || run.status?.phase === draft.phase || draft.completionTime === undefined) return;
     options.events.record(run, {
-      type: succeeded ? 'Normal' : 'Warning',
-      reason: condition?.reason ?? draft.phase ?? 'Completed',
+      type: draft.phase === 'Succeeded' ? 'Normal' : 'Warning',
+      reason: completed.reason,
       action: 'Run',
-      note: condition?.message ?? '',
+      note: completed.message,
     });
+  };
+
+  const writeStatus = (run: WorkflowRun, draft: RunStatusDraft): void => {
+    const before = run.status ?? {};
+    const { generation } = run.metadata;
+    const conditions = conditionsFrom(draft.conditions, before.conditions, { now: now(), generation });
+    const completionTime = draft.completionTime && (before.completionTime ?? draft.completionTime);
+    const status = { ...draft, ...(completionTime ? { completionTime } : {}), conditions };
+    options.status.want(workflowRuns, run, status, { urgent: before.phase !== draft.phase });
+    recordEnd(run, draft);
   };
 
   const start = async (run: WorkflowRun): Promise<RunAndTasks | undefined> => {

@@ -102,24 +102,31 @@ const stepsOf = (input: StatusInput): { steps: StepSummary[]; omitted: number } 
   return { steps: all.filter((step) => kept.has(step)), omitted: all.length - maxSteps };
 };
 
+/** Why a run that is not over is where it is; what needs a person's attention comes first. */
+const progress = (input: StatusInput, phase: RunPhase): { reason: string; message: string } => {
+  const blocked = [...input.waiting.values()].find((why) => why.reason === 'NoRunner');
+  if (blocked) return blocked;
+  const unknown = input.tasks.find((task) => task.state === 'Unknown');
+  if (unknown) return { reason: 'Unknown', message: unknown.message ?? '' };
+  if (input.run.cancelRequested)
+    return { reason: 'Cancelling', message: 'Waits for what still runs to end.' };
+  return { reason: phase, message: '' };
+};
+
 const conditionsOf = (input: StatusInput, phase: RunPhase): ConditionInput[] => {
   const { run } = input;
-  if (run.state !== 'Running') {
-    const reason = run.reason ?? run.state;
-    const message = run.message ?? '';
+  if (run.state === 'Running') {
+    const { reason, message } = progress(input, phase);
     return [
-      { type: 'Completed', status: 'True', reason, message },
-      { type: 'Succeeded', status: run.state === 'Succeeded' ? 'True' : 'False', reason, message },
+      { type: 'Completed', status: 'False', reason, message },
+      { type: 'Succeeded', status: 'Unknown', reason: 'NotCompleted', message: '' },
     ];
   }
-  const blocked = [...input.waiting.values()].find((why) => why.reason === 'NoRunner');
-  const unknown = input.tasks.find((task) => task.state === 'Unknown');
-  const reason = blocked?.reason ?? (unknown ? 'Unknown' : run.cancelRequested ? 'Cancelling' : phase);
-  const message =
-    blocked?.message ?? unknown?.message ?? (run.cancelRequested ? 'Waits for what still runs to end.' : '');
+  const reason = run.reason ?? run.state;
+  const message = run.message ?? '';
   return [
-    { type: 'Completed', status: 'False', reason, message },
-    { type: 'Succeeded', status: 'Unknown', reason: 'NotCompleted', message: '' },
+    { type: 'Completed', status: 'True', reason, message },
+    { type: 'Succeeded', status: run.state === 'Succeeded' ? 'True' : 'False', reason, message },
   ];
 };
 

@@ -34,6 +34,6 @@ export const parseRegistrationToken = (text: string): RegistrationToken => {
   }
   if (!Array.isArray(parts) || parts.length !== 3 || !parts.every((part) => typeof part === 'string'))
     throw invalid('it is cut or altered');
-  const [url = '', secret = '', caKeyHash = ''] = parts as string[];
+  const [url = '', secret = '', caKeyHash = ''] = parts;
   return { url, secret, caKeyHash };
 };
