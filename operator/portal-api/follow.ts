@@ -162,16 +162,20 @@ async function* follow(
     const over = await isOver(options, progress, endedAt);
     // Lines may have come between reading them and asking whether the log has ended.
     if (over) yield* lastLines(options, progress.tasks);
-    const text = event('run', progress.view);
-    if (text !== sent.run && over === progress.ended) {
-      sent.run = text;
-      yield text;
-    }
+    if (over === progress.ended) yield* runEvent(progress.view, sent);
     if (over) return;
     if (await waker.wait(progress.ended ? 1000 : keepaliveMs)) continue;
     await options.recheck();
     yield ': keepalive\n\n';
   }
+}
+
+/** Sent when it differs from the one before. The final one comes after the last line. */
+function* runEvent(view: RunView, sent: { run: string }): Generator<string> {
+  const text = event('run', view);
+  if (text === sent.run) return;
+  sent.run = text;
+  yield text;
 }
 
 async function* lastLines(options: FollowOptions, tasks: readonly TaskRecord[]): AsyncGenerator<string> {

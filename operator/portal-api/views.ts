@@ -79,7 +79,7 @@ const newest = (live: readonly LiveRunner[]): LiveRunner | undefined =>
   [...live].sort((a, b) => b.lastContact - a.lastContact)[0];
 
 /** What its live sessions say, which is exact to the second. */
-const liveFigures = (live: readonly LiveRunner[]) => {
+const liveFigures = (live: readonly LiveRunner[]): Partial<RunnerView> => {
   const lead = newest(live);
   return known({
     lastHeartbeat: lead ? instant(lead.lastContact) : undefined,
