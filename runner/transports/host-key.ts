@@ -6,11 +6,11 @@ export interface HostKeyPolicy {
   readonly host: string;
   readonly port: number;
   /** `SHA256:…` fingerprint or known_hosts lines, from the Target or the step. */
-  readonly pinned?: string;
+  readonly pinned?: string | undefined;
   /** Text of the machine's known_hosts; used only if nothing is pinned. */
-  readonly knownHosts?: string;
+  readonly knownHosts?: string | undefined;
   /** Where that text came from, for messages. */
-  readonly knownHostsFile?: string;
+  readonly knownHostsFile?: string | undefined;
 }
 
 export interface HostKeyVerifier {

@@ -4,9 +4,9 @@ import type { AnyAuthMethod, ParsedKey } from 'ssh2';
 
 /** The secret half of a login. At least one of key and password. */
 export interface SshAuth {
-  readonly privateKey?: string;
-  readonly passphrase?: string;
-  readonly password?: string;
+  readonly privateKey?: string | undefined;
+  readonly passphrase?: string | undefined;
+  readonly password?: string | undefined;
 }
 
 /** Checks the credential before anything is sent. Throws CredentialInvalid, without any part of the secret. */
