@@ -1,0 +1,195 @@
+import type { OutriderError, SessionRequest } from '@outrider/protocol';
+import type { ExecutionHost } from '../execution/contract.ts';
+import type { Journal } from '../journal/contract.ts';
+import { createCredentialSource } from '../secrets/credentials.ts';
+import { createAcceptor, type Acceptor } from './accept.ts';
+import { createRunnerApi, type RunnerApi } from './api.ts';
+import { createAttempts, type Attempts } from './attempts.ts';
+import { drain } from './drain.ts';
+import type { ProxySettings, Transport } from './http.ts';
+import type { RunnerKey } from './key.ts';
+import { createLeaseGuard } from './lease-guard.ts';
+import { problemFields, type Logger } from './log.ts';
+import { createLogLoop } from './log-loop.ts';
+import { createHealthLog, createPersist } from './persist.ts';
+import { createPollLoop } from './poll-loop.ts';
+import { createRecovery, inventoryOf, type Recovery } from './recover.ts';
+import { createReportLoop } from './report-loop.ts';
+import { createResults } from './results.ts';
+import { createSelfCheck } from './self-check.ts';
+import { createSessions, type Sessions } from './session.ts';
+import { createStarter } from './start.ts';
+import { createAuthorizer } from './token.ts';
+
+export interface AgentOptions {
+  readonly transport: Transport;
+  readonly key: RunnerKey;
+  readonly clientId: string;
+  readonly journal: Journal;
+  readonly host: ExecutionHost;
+  readonly session: Omit<SessionRequest, 'inventory'>;
+  readonly proxy?: ProxySettings;
+  readonly drainTimeoutMs: number;
+  readonly logger: Logger;
+  /** Longest time without a byte of an answer. @default 15_000 */
+  readonly silenceMs?: number;
+}
+
+/** How the agent ended. `Fatal` carries why. */
+export type AgentEnd =
+  | { readonly kind: 'Drained'; readonly delivered: boolean }
+  | { readonly kind: 'Fatal'; readonly error: OutriderError };
+
+export interface Agent {
+  /** Works until it is drained or cannot go on. */
+  run(): Promise<AgentEnd>;
+  /** First call: finish what runs. Second: end it now. Third: leave at once. */
+  interrupt(): void;
+}
+
+/** How long killed work may take to end. */
+const killMs = 15_000;
+
+/** Joins the loops. Each ends on `stop`, which only the end of a drain or a fatal error aborts. */
+export const createAgent = (options: AgentOptions): Agent => {
+  const { journal, host, logger } = options;
+  const stopping = new AbortController();
+  const draining = new AbortController();
+  const hurrying = new AbortController();
+  const stop = stopping.signal;
+  const { capacity } = options.session;
+  const { promise: ended, resolve: end } = Promise.withResolvers<AgentEnd>();
+
+  const api: RunnerApi = createRunnerApi(
+    createAuthorizer({ transport: options.transport, key: options.key, clientId: options.clientId }),
+    options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs },
+  );
+  const attempts: Attempts = createAttempts({ capacity, journal, logger });
+  const taking = (): boolean => !draining.signal.aborted && !stop.aborted;
+
+  const fatal = (error: OutriderError): void => {
+    if (stop.aborted) return;
+    logger.error('the runner ends', problemFields(error));
+    // This runner no longer acts for anybody: what it runs must not go on unseen.
+    for (const attempt of attempts.all()) if (attempt.phase !== 'Finished') attempt.stop.abort('Abandoned');
+    stopping.abort();
+    end({ kind: 'Fatal', error });
+  };
+
+  const health = createHealthLog(logger);
+  // The loops below know each other; what is called later is reached through these.
+  const late: { acceptor?: Acceptor; recovery?: Recovery } = {};
+  const sessions: Sessions = createSessions({
+    api,
+    request: options.session,
+    inventory: () => inventoryOf(journal),
+    opened: (response) => late.recovery?.apply(response),
+    fatal,
+    stop,
+    health,
+    logger,
+  });
+  const persist = createPersist({ sessions, stop, health });
+  const offers: Acceptor['take'] = (list) => late.acceptor?.take(list);
+
+  const join = (): (() => Promise<void>) => {
+    const free = (): number => (taking() ? attempts.free : 0);
+    const reports = createReportLoop({ api, persist, free, offers, stop, logger });
+    const logs = createLogLoop({ api, persist, journal, attempts, stop, logger });
+    const results = createResults({ journal, attempts, reports, logs, logger });
+    const guard = createLeaseGuard({ revalidate: () => sessions.reopen(), stop, logger });
+    const credentials = createCredentialSource({
+      api,
+      key: options.key,
+      persist,
+      ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+    });
+    const { nodes } = options.session;
+    const starter = createStarter({
+      journal,
+      host,
+      credentials,
+      attempts,
+      reports,
+      results,
+      guard,
+      nodes,
+      taking,
+      logger,
+    });
+    late.acceptor = createAcceptor({
+      api,
+      persist,
+      session: () => sessions.current(),
+      journal,
+      attempts,
+      reports,
+      starter,
+      taking,
+      stop,
+      logger,
+    });
+    late.recovery = createRecovery({ journal, host, attempts, results, starter, logs, logger });
+    const selfCheck = createSelfCheck(journal);
+    const poll = createPollLoop({
+      api,
+      persist,
+      attempts,
+      capacity,
+      draining: () => draining.signal.aborted,
+      selfCheck,
+      offers,
+      stop,
+      logger,
+    });
+    draining.signal.addEventListener('abort', () => {
+      poll.refresh();
+      const { drainTimeoutMs: timeoutMs } = options;
+      drain({ attempts, reports, timeoutMs, hurry: hurrying.signal, stop, logger }).then(
+        leave,
+        (error: unknown) => {
+          logger.error('the drain failed', { reason: String(error) });
+          void leave(false);
+        },
+      );
+    });
+    return async () => {
+      await Promise.all([poll.run(), reports.run(), logs.run(), guard.run()]);
+      selfCheck.close();
+    };
+  };
+
+  const sayGoodBye = async (): Promise<void> => {
+    const session = await sessions.current();
+    if (session === undefined) return;
+    const { session: id, generation } = session;
+    await api
+      .close({ session: id, generation }, AbortSignal.any([stop, AbortSignal.timeout(5000)]))
+      .catch(() => undefined);
+  };
+
+  const leave = async (delivered: boolean): Promise<void> => {
+    if (stop.aborted) return;
+    await Promise.race([sayGoodBye(), new Promise((resolve) => setTimeout(resolve, 5000).unref())]);
+    stopping.abort();
+    end({ kind: 'Drained', delivered });
+  };
+
+  const loops = join();
+  return {
+    run: async () => {
+      const running = loops();
+      const result = await ended;
+      await running;
+      // After a fatal error what was running is being killed; its handles must not be lost before it is gone.
+      const patience = { milliseconds: killMs, signal: new AbortController().signal };
+      await attempts.until(() => attempts.load === 0, patience);
+      return result;
+    },
+    interrupt: () => {
+      if (!draining.signal.aborted) return draining.abort();
+      if (!hurrying.signal.aborted) return hurrying.abort();
+      void leave(false);
+    },
+  };
+};

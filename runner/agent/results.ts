@@ -1,0 +1,116 @@
+import {
+  describeProblem,
+  encodeFrame,
+  type AttemptRef,
+  type Problem,
+  type TaskResult,
+} from '@outrider/protocol';
+import type { StopReason } from '@outrider/nodes/contract';
+import type { Journal } from '../journal/contract.ts';
+import type { Attempt, Attempts } from './attempts.ts';
+import type { LogLoop } from './log-loop.ts';
+import type { Logger } from './log.ts';
+import { problemFields } from './log.ts';
+import type { Reports } from './report-loop.ts';
+
+export type UnloggedResult = Omit<TaskResult, 'log' | 'finishedAt'>;
+
+const maxMessage = 1024;
+
+/** How an attempt ended that failed before, or outside of, its executor. */
+export const failedResult = (problem: Problem, startedAt: string): UnloggedResult => ({
+  outcome: 'Failed',
+  reason: problem.code,
+  message: describeProblem(problem).slice(0, maxMessage),
+  startedAt,
+});
+
+/** How an attempt ended that was stopped before its executor was entered. */
+export const stoppedResult = (reason: StopReason, startedAt: string): UnloggedResult => ({
+  outcome: reason === 'TimedOut' ? 'TimedOut' : 'Cancelled',
+  reason: reason === 'TimedOut' ? 'TimedOut' : 'Cancelled',
+  message: 'It was stopped before anything ran.',
+  startedAt,
+});
+
+export interface Results {
+  /** Seals the log and completes the result. */
+  seal(ref: AttemptRef, result: UnloggedResult): Promise<TaskResult>;
+  /** A line in the attempt's log by the product itself; only where no executor has written. */
+  note(ref: AttemptRef, text: string): Promise<void>;
+  /** Journals a result, frees the slot and reports it until it is acknowledged. */
+  finish(attempt: Attempt, result: TaskResult, startLatencyUs?: number): Promise<void>;
+  /** Reports a result that the journal holds already. */
+  report(attempt: Attempt, result: TaskResult, startLatencyUs?: number): void;
+}
+
+export const createResults = (options: {
+  journal: Journal;
+  attempts: Attempts;
+  reports: Reports;
+  logs: LogLoop;
+  logger: Logger;
+}): Results => {
+  const { journal, attempts, reports, logs, logger } = options;
+
+  const deliver = async (attempt: Attempt, result: TaskResult, startLatencyUs?: number): Promise<void> => {
+    const answer = await reports.send({
+      ...attempt.ref,
+      kind: 'Result',
+      result,
+      ...(startLatencyUs === undefined ? {} : { startLatencyUs }),
+    });
+    if (answer === undefined) return;
+    if (answer.status === 'Refused' && answer.error?.code === 'result_conflict') {
+      // Kept in the journal as evidence: two results of one attempt must never be silently resolved.
+      logger.error('the operator holds another result of this attempt', {
+        attempt: attempt.key,
+        ...problemFields({ ...answer.error, code: 'result_conflict' }),
+      });
+      attempts.remove(attempt);
+      return;
+    }
+    if (answer.status === 'Refused') {
+      const reason = answer.error?.message ?? 'no reason given';
+      logger.warn('the operator no longer wants this result', { attempt: attempt.key, reason });
+      attempt.logRefused = true;
+      await journal.acknowledged(attempt.ref);
+    }
+    attempt.resultAcknowledged = true;
+    await attempts.settle(attempt);
+    logs.wake();
+  };
+
+  const report: Results['report'] = (attempt, result, startLatencyUs) => {
+    attempt.logLength = result.log.length;
+    attempts.enter(attempt, 'Finished');
+    logs.wake();
+    deliver(attempt, result, startLatencyUs).catch((error: unknown) => {
+      logger.error('a result could not be settled', { attempt: attempt.key, reason: String(error) });
+    });
+  };
+
+  return {
+    seal: async (ref, result) => ({
+      ...result,
+      finishedAt: new Date().toISOString(),
+      log: await journal.sealLog(ref),
+    }),
+    note: async (ref, text) => {
+      const ts = BigInt(Date.now()) * 1000n;
+      await journal.append(
+        ref,
+        encodeFrame({ seq: 0, stream: 'system', ts, payload: Buffer.from(`${text}\n`) }),
+      );
+    },
+    finish: async (attempt, result, startLatencyUs) => {
+      await journal.finished(attempt.ref, result).catch((error: unknown) => {
+        // The result still reaches the operator as long as this process lives.
+        logger.error('a result could not be journalled', { attempt: attempt.key, reason: String(error) });
+      });
+      logger.info('finished', { attempt: attempt.key, outcome: result.outcome });
+      report(attempt, result, startLatencyUs);
+    },
+    report,
+  };
+};

@@ -1,0 +1,158 @@
+import { OutriderError, toProblem, type TaskResult } from '@outrider/protocol';
+import type { CredentialSource } from '../secrets/credentials.ts';
+import type { ExecutionHost } from '../execution/contract.ts';
+import type { Journal } from '../journal/contract.ts';
+import { stopReason, type Attempt, type Attempts } from './attempts.ts';
+import type { LeaseGuard } from './lease-guard.ts';
+import { problemFields, type Logger } from './log.ts';
+import type { Reports } from './report-loop.ts';
+import { failedResult, stoppedResult, type Results, type UnloggedResult } from './results.ts';
+
+export interface StartOptions {
+  readonly journal: Journal;
+  readonly host: ExecutionHost;
+  readonly credentials: CredentialSource;
+  readonly attempts: Attempts;
+  readonly reports: Reports;
+  readonly results: Results;
+  readonly guard: LeaseGuard;
+  /** Node types that this runner's own configuration permits. */
+  readonly nodes: readonly string[];
+  /** False while draining: what has not started is released. */
+  readonly taking: () => boolean;
+  readonly logger: Logger;
+}
+
+export interface Starter {
+  /** Runs an attempt that the operator has recorded as this runner's, to its journalled result. Never rejects. */
+  start(attempt: Attempt): Promise<void>;
+  /** Gives back what has not started. */
+  release(attempt: Attempt): Promise<void>;
+}
+
+interface Ended {
+  readonly result: TaskResult;
+  readonly startLatencyUs?: number;
+}
+
+export const createStarter = (options: StartOptions): Starter => {
+  const { journal, host, credentials, attempts, reports, results, guard, logger } = options;
+
+  const forget = async (attempt: Attempt): Promise<void> => {
+    attempts.remove(attempt);
+    await journal.forget(attempt.ref);
+  };
+
+  const release = async (attempt: Attempt): Promise<void> => {
+    attempts.remove(attempt);
+    if (stopReason(attempt) !== 'Abandoned') {
+      const answer = await reports.send({ ...attempt.ref, kind: 'Released' });
+      // Untold: the next session's inventory names it.
+      if (answer === undefined) return;
+    }
+    await journal.forget(attempt.ref);
+  };
+
+  const sealed = async (attempt: Attempt, result: UnloggedResult): Promise<Ended> => ({
+    result: await results.seal(attempt.ref, result),
+  });
+
+  const failed = async (attempt: Attempt, startedAt: string, error: unknown): Promise<Ended> => {
+    const problem = toProblem(error);
+    logger.warn('could not be started', { attempt: attempt.key, ...problemFields(problem) });
+    const result = failedResult(problem, startedAt);
+    await results.note(attempt.ref, result.message ?? problem.message);
+    return sealed(attempt, result);
+  };
+
+  const fetchCredential = async (attempt: Attempt): Promise<Readonly<Record<string, string>> | undefined> => {
+    const reference = attempt.spec.credential;
+    if (reference === undefined) return undefined;
+    return credentials.fetch(attempt.ref, reference, attempt.stop.signal);
+  };
+
+  const enterExecutor = async (
+    attempt: Attempt,
+    credential: Readonly<Record<string, string>> | undefined,
+  ): Promise<Ended> => {
+    let entered: number | undefined;
+    const request = {
+      ...attempt.ref,
+      spec: attempt.spec,
+      ...(credential === undefined ? {} : { credential }),
+    };
+    const execution = host.execute(request, (at) => {
+      entered = at - performance.timeOrigin;
+    });
+    const stop = (): void => {
+      const reason = stopReason(attempt);
+      if (reason !== undefined) host.stop(attempt.ref, reason);
+    };
+    attempt.stop.signal.addEventListener('abort', stop, { once: true });
+    const result = await execution;
+    if (entered === undefined) return { result };
+    return { result, startLatencyUs: Math.max(0, Math.round((entered - attempt.arrivedAt) * 1000)) };
+  };
+
+  const execute = async (attempt: Attempt, startedAt: string): Promise<Ended> => {
+    const { node } = attempt.spec;
+    if (!options.nodes.includes(node)) {
+      const error = new OutriderError({
+        code: 'NodeNotAllowed',
+        message: `This runner's own configuration does not permit ${node}.`,
+        action: `Add ${node} to \`nodes\` in the runner's configuration, or use another runner for this step.`,
+      });
+      return failed(attempt, startedAt, error);
+    }
+    try {
+      const credential = await fetchCredential(attempt);
+      const stopped = stopReason(attempt);
+      if (stopped !== undefined) return await sealed(attempt, stoppedResult(stopped, startedAt));
+      return await enterExecutor(attempt, credential);
+    } catch (error) {
+      const stopped = stopReason(attempt);
+      if (stopped !== undefined) return sealed(attempt, stoppedResult(stopped, startedAt));
+      return failed(attempt, startedAt, error);
+    }
+  };
+
+  /** From here on the attempt has started: only a result ends it. */
+  const run = async (attempt: Attempt): Promise<void> => {
+    const startedAt = new Date().toISOString();
+    await journal.started(attempt.ref, startedAt);
+    attempts.enter(attempt, 'Running');
+    reports.send({ ...attempt.ref, kind: 'Started', startedAt }).then(
+      (answer) => {
+        if (answer?.status !== 'Refused') return;
+        logger.warn('the operator refused a start', {
+          attempt: attempt.key,
+          reason: answer.error?.message ?? '',
+        });
+      },
+      () => undefined,
+    );
+    const { result, startLatencyUs } = await execute(attempt, startedAt);
+    if (stopReason(attempt) === 'Abandoned') return forget(attempt);
+    await results.finish(attempt, result, startLatencyUs);
+  };
+
+  const start = async (attempt: Attempt): Promise<void> => {
+    attempts.enter(attempt, 'Starting');
+    await guard.ready();
+    if (stopReason(attempt) !== undefined || !options.taking()) return release(attempt);
+    return run(attempt);
+  };
+
+  return {
+    release,
+    start: (attempt) =>
+      start(attempt).catch(async (error: unknown) => {
+        logger.error('an attempt could not be carried through', {
+          attempt: attempt.key,
+          reason: String(error),
+        });
+        // `started` could not be journalled, so nothing has run: the slot goes back.
+        if (attempt.phase === 'Starting') await release(attempt).catch(() => undefined);
+      }),
+  };
+};

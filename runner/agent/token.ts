@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import { paths, type TokenResponse } from '@outrider/protocol';
+import { generateProof } from 'dpop';
+import { bodyOf, header, objectWith } from './answers.ts';
+import type { HttpResponse, LaneName, Transport } from './http.ts';
+import type { RunnerKey } from './key.ts';
+
+/** A request that carries proof of the runner's key. */
+export interface SignedRequest {
+  readonly lane: LaneName;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+  readonly signal?: AbortSignal;
+  readonly silenceMs?: number;
+}
+
+export interface Authorizer {
+  /** POSTs with a valid access token and a DPoP proof; gets a token, a nonce or a new token where needed. */
+  post(request: SignedRequest): Promise<HttpResponse>;
+}
+
+interface AccessToken {
+  readonly value: string;
+  readonly renewAt: number;
+  readonly expiresAt: number;
+}
+
+const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+/** RFC 9449 section 8: the server wants the nonce that it has just sent. */
+const wantsNonce = (response: HttpResponse): boolean =>
+  (response.status === 401 || response.status === 400) &&
+  (response.text.includes('use_dpop_nonce') ||
+    (header(response, 'www-authenticate') ?? '').includes('use_dpop_nonce'));
+
+/**
+ * Access tokens by client credentials with a signed assertion (RFC 7523), bound to the key by DPoP (RFC 9449). A token is
+ * renewed in the background at half its life, so that no request waits for it; a 401 renews it once.
+ */
+export const createAuthorizer = (options: {
+  transport: Transport;
+  key: RunnerKey;
+  clientId: string;
+  /** Milliseconds, monotonic. */
+  now?: () => number;
+}): Authorizer => {
+  const { transport, key, clientId, now = () => performance.now() } = options;
+  let nonce: string | undefined;
+  let token: AccessToken | undefined;
+  let renewal: Promise<AccessToken> | undefined;
+
+  const send = async (request: SignedRequest, accessToken?: string): Promise<HttpResponse> => {
+    const proof = await generateProof(key.pair, transport.url + request.path, 'POST', nonce, accessToken);
+    const response = await transport.send({
+      ...request,
+      method: 'POST',
+      headers: {
+        ...request.headers,
+        dpop: proof,
+        ...(accessToken === undefined ? {} : { authorization: `DPoP ${accessToken}` }),
+      },
+    });
+    nonce = header(response, 'dpop-nonce') ?? nonce;
+    return response;
+  };
+
+  /** At most one repetition: a server that keeps asking for nonces is answered with the failure it gave. */
+  const sendWithNonce = async (request: SignedRequest, accessToken?: string): Promise<HttpResponse> => {
+    const response = await send(request, accessToken);
+    return wantsNonce(response) ? send(request, accessToken) : response;
+  };
+
+  const assertion = (): Promise<string> => {
+    const seconds = Math.floor(Date.now() / 1000);
+    return key.sign({
+      iss: clientId,
+      sub: clientId,
+      aud: transport.url + paths.token,
+      jti: randomUUID(),
+      iat: seconds,
+      exp: seconds + 60,
+    });
+  };
+
+  const fetchToken = async (): Promise<AccessToken> => {
+    const form = new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: clientId,
+      client_assertion_type: assertionType,
+      client_assertion: await assertion(),
+    });
+    const asked = now();
+    const response = await sendWithNonce({
+      lane: 'control',
+      path: paths.token,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: form.toString(),
+    });
+    const answer = objectWith<TokenResponse>(bodyOf(response), { access_token: 'string' });
+    const life = answer.expires_in * 1000;
+    return { value: answer.access_token, renewAt: asked + life / 2, expiresAt: asked + life - 5000 };
+  };
+
+  const renew = (): Promise<AccessToken> => {
+    renewal ??= fetchToken()
+      .then((fresh) => (token = fresh))
+      .finally(() => {
+        renewal = undefined;
+      });
+    return renewal;
+  };
+
+  const current = async (): Promise<AccessToken> => {
+    if (token === undefined || now() >= token.expiresAt) return renew();
+    // A failed renewal in the background is tried again by the next request.
+    if (now() >= token.renewAt) renew().catch(() => undefined);
+    return token;
+  };
+
+  return {
+    post: async (request) => {
+      const used = await current();
+      const response = await sendWithNonce(request, used.value);
+      if (response.status !== 401) return response;
+      // Another request may have renewed it meanwhile.
+      const fresh = token === undefined || token.value === used.value ? await renew() : token;
+      return sendWithNonce(request, fresh.value);
+    },
+  };
+};
