@@ -1,6 +1,7 @@
 import { OutriderError } from '@outrider/protocol';
 import { group } from '@outrider/kinds';
 import type { KubeClient } from '../kube/contract.ts';
+import { apiVersionOf, pathOf, subjectAccessReviews } from '../kube/resources.ts';
 import { BoundedMap } from './bounded-map.ts';
 import type { AccessReview, PortalUser } from './contract.ts';
 
@@ -31,15 +32,15 @@ export const createAccessReview = (options: {
 
   const ask = async (user: PortalUser, access: Access): Promise<boolean> => {
     const body = {
-      apiVersion: 'authorization.k8s.io/v1',
-      kind: 'SubjectAccessReview',
+      apiVersion: apiVersionOf(subjectAccessReviews),
+      kind: subjectAccessReviews.kind,
       spec: { user: user.username, groups: user.groups, resourceAttributes: { group, ...access } },
     };
     try {
       return isAllowed(
         await kube.request({
           method: 'POST',
-          path: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+          path: pathOf(subjectAccessReviews),
           body,
         }),
       );

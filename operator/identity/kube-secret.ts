@@ -1,6 +1,4 @@
-import type { KubeObject, ResourceType } from '../kube/contract.ts';
-
-export const secretType: ResourceType = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
+import type { KubeObject } from '../kube/contract.ts';
 
 export interface KubeSecret extends KubeObject {
   /** Values in base64. */
@@ -15,7 +13,3 @@ export const secretValues = (secret: KubeSecret): Record<string, string> => {
     entries.map(([key, value]) => [key, decoder.decode(Buffer.from(value, 'base64'))]),
   );
 };
-
-/** True for a failure of the API server with this reason, such as AlreadyExists. */
-export const isKubeFailure = (error: unknown, reason: string): boolean =>
-  error instanceof Error && 'reason' in error && error.reason === reason;

@@ -1,5 +1,6 @@
-import { group, version, type Login } from '@outrider/kinds';
-import type { KubeClient, ResourceType } from '../kube/contract.ts';
+import type { Login } from '@outrider/kinds';
+import type { KubeClient } from '../kube/contract.ts';
+import { logins } from '../kube/resources.ts';
 import { AccessTokens } from './access-token.ts';
 import type { PortalIdentity, PortalUser, ProofContext } from './contract.ts';
 import { DpopVerifier } from './dpop.ts';
@@ -12,7 +13,6 @@ export const portalTokenLifetimeMs = 3_600_000;
 /** A Login counts for this long after its creation. */
 export const loginLifetimeMs = 5 * 60_000;
 const audience = 'outrider-portal';
-const loginType: ResourceType = { group, version, plural: 'logins', kind: 'Login' };
 
 export interface PortalIdentityOptions {
   readonly accessKey: SigningKey;
@@ -54,7 +54,7 @@ export const createPortalIdentity = (options: PortalIdentityOptions): PortalIden
 
   const find = async (form: Form): Promise<Grantee> => {
     const ref = nameFrom(form);
-    const login = await kube.get<Login>(loginType, ref);
+    const login = await kube.get<Login>(logins, ref);
     const missing = !login || login.metadata.deletionTimestamp !== undefined;
     if (missing)
       throw oauthError('invalid_client', {

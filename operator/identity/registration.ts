@@ -1,9 +1,10 @@
 import { OutriderError, type RegisterRequest, type RegisterResponse } from '@outrider/protocol';
-import { apiVersion, group, version, type Runner } from '@outrider/kinds';
-import type { KubeClient, ResourceType } from '../kube/contract.ts';
+import { apiVersion, type Runner } from '@outrider/kinds';
+import type { KubeClient } from '../kube/contract.ts';
+import { isConflict } from '../kube/kube-error.ts';
+import { runners } from '../kube/resources.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RegistrationTokenRecord, RunnerIdentityRecord } from '../ledger/records.ts';
-import { isKubeFailure } from './kube-secret.ts';
 import { publicKeyFrom, type PublicKey } from './public-key.ts';
 import { permittedTags, requestedTags } from './registration-tags.ts';
 import {
@@ -13,7 +14,6 @@ import {
 } from './registration-tokens.ts';
 import { verifySignedJson } from './signed-json.ts';
 
-const runnerType: ResourceType = { group, version, plural: 'runners', kind: 'Runner' };
 const audience = 'outrider-register';
 
 export interface RegistrationOptions extends RegistrationTokensOptions {
@@ -55,15 +55,13 @@ const ensureRunner = async (
   ref: { namespace: string; name: string },
   tags: readonly string[] | null,
 ): Promise<{ runner: Runner; existed: boolean }> => {
-  const found = await kube.get<Runner>(runnerType, ref);
+  const found = await kube.get<Runner>(runners, ref);
   if (found) return { runner: found, existed: true };
   const body = { apiVersion, kind: 'Runner', metadata: ref, spec: tags === null ? {} : { tags } };
   try {
-    return { runner: await kube.create<Runner>(runnerType, ref.namespace, body), existed: false };
+    return { runner: await kube.create<Runner>(runners, ref.namespace, body), existed: false };
   } catch (error) {
-    const winner = isKubeFailure(error, 'AlreadyExists')
-      ? await kube.get<Runner>(runnerType, ref)
-      : undefined;
+    const winner = isConflict(error) ? await kube.get<Runner>(runners, ref) : undefined;
     if (!winner) throw error;
     return { runner: winner, existed: true };
   }

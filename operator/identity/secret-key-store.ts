@@ -1,6 +1,8 @@
 import type { KubeClient } from '../kube/contract.ts';
 import type { KeyBundle, KeyStore } from './key-store.ts';
-import { isKubeFailure, secretType, secretValues, type KubeSecret } from './kube-secret.ts';
+import { isConflict } from '../kube/kube-error.ts';
+import { secrets } from '../kube/resources.ts';
+import { secretValues, type KubeSecret } from './kube-secret.ts';
 
 /** Keeps each bundle as a Secret of the operator's own namespace. */
 export const createSecretKeyStore = (
@@ -8,7 +10,7 @@ export const createSecretKeyStore = (
   namespace: string,
 ): KeyStore => {
   const load = async (name: string): Promise<KeyBundle | undefined> => {
-    const secret = await kube.get<KubeSecret>(secretType, { namespace, name });
+    const secret = await kube.get<KubeSecret>(secrets, { namespace, name });
     return secret && secretValues(secret);
   };
 
@@ -21,10 +23,10 @@ export const createSecretKeyStore = (
       stringData: data,
     };
     try {
-      await kube.create<KubeSecret>(secretType, namespace, body);
+      await kube.create<KubeSecret>(secrets, namespace, body);
       return data;
     } catch (error) {
-      const winner = isKubeFailure(error, 'AlreadyExists') ? await load(name) : undefined;
+      const winner = isConflict(error) ? await load(name) : undefined;
       if (!winner) throw error;
       return winner;
     }
