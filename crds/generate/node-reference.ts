@@ -2,7 +2,11 @@ import { definitions, type NodeDefinition, type Presence } from '@outrider/nodes
 import type { GeneratedFile } from './files.ts';
 import { header, table } from './markdown.ts';
 
-const words: Readonly<Record<Presence, string>> = { Required: 'required', Optional: 'optional', Refused: 'refused' };
+const words: Readonly<Record<Presence, string>> = {
+  Required: 'required',
+  Optional: 'optional',
+  Refused: 'refused',
+};
 
 function fieldRows(node: NodeDefinition): readonly (readonly string[])[] {
   const target = node.targetType === undefined ? '' : ` (type ${node.targetType})`;

@@ -55,8 +55,8 @@ const fieldTable = (schema: StructuralSchema, path: string): string =>
 
 /** What the API server refuses beyond types and bounds, as far as the words do not depend on the object. */
 function refusals(schema: StructuralSchema, path: string): readonly string[] {
-  const own = ((schema['x-kubernetes-validations'] ?? []) as readonly { message?: string }[]).flatMap(({ message }) =>
-    message === undefined ? [] : [`- \`${path}\`: ${cell(message)}`],
+  const own = ((schema['x-kubernetes-validations'] ?? []) as readonly { message?: string }[]).flatMap(
+    ({ message }) => (message === undefined ? [] : [`- \`${path}\`: ${cell(message)}`]),
   );
   const below = [
     ...Object.entries(schema.properties ?? {}).flatMap(([name, child]) => refusals(child, `${path}.${name}`)),
@@ -70,7 +70,9 @@ function kindPage(definition: KindDefinition): GeneratedFile {
   const spec = structural(definition.spec, `${kind}.spec`);
   const status = structural(definition.status, `${kind}.status`);
   const refused = [
-    ...definition.rules.flatMap(({ message }) => (message === undefined ? [] : [`- \`metadata.name\`: ${message}`])),
+    ...definition.rules.flatMap(({ message }) =>
+      message === undefined ? [] : [`- \`metadata.name\`: ${message}`],
+    ),
     ...refusals(spec, 'spec'),
   ];
   const parts = [
@@ -119,4 +121,8 @@ function overview(): GeneratedFile {
 }
 
 /** docs/reference: one page a kind, one for the node types, and their index. */
-export const reference = (): readonly GeneratedFile[] => [overview(), ...kinds.map(kindPage), nodeReference()];
+export const reference = (): readonly GeneratedFile[] => [
+  overview(),
+  ...kinds.map(kindPage),
+  nodeReference(),
+];

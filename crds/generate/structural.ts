@@ -58,7 +58,7 @@ function convert(schema: unknown, path: string, described: boolean): StructuralS
 function children(schema: Record<string, unknown>, path: string): Partial<StructuralSchema> {
   const { properties, items, additionalProperties, required } = schema;
   return {
-    ...(Array.isArray(required) && required.length > 0 ? { required: [...required].sort() } : {}),
+    ...(Array.isArray(required) && required.length > 0 ? { required: required } : {}),
     ...(isRecord(properties) ? { properties: convertAll(properties, path) } : {}),
     ...(isRecord(items) ? { items: convert(items, `${path}[]`, true) } : {}),
     ...(isRecord(additionalProperties)
@@ -82,16 +82,23 @@ const passing = new Set<string>([
   'additionalProperties',
 ]);
 
-function check(
-  schema: Record<string, unknown>,
-  { path, type, described }: { path: string; type: string; described: boolean },
-): void {
-  for (const name of Object.keys(schema)) {
-    if (!passing.has(name)) throw new Error(`${path}: ${name} has no counterpart in a structural schema`);
-  }
-  if (described && (schema['description'] ?? '') === '')
-    throw new Error(`${path}: the description is missing`);
-  if (type === 'string' && !('maxLength' in schema) && !('enum' in schema))
-    throw new Error(`${path}: maxLength is missing`);
-  if (type === 'array' && !('maxItems' in schema)) throw new Error(`${path}: maxItems is missing`);
+interface Place {
+  readonly path: string;
+  readonly type: string;
+  readonly described: boolean;
+}
+
+function check(schema: Record<string, unknown>, { path, type, described }: Place): void {
+  const foreign = Object.keys(schema).find((name) => !passing.has(name));
+  if (foreign !== undefined) throw new Error(`${path}: ${foreign} has no counterpart in a structural schema`);
+  if (described && !schema['description']) throw new Error(`${path}: the description is missing`);
+  const bound = unbounded(schema, type);
+  if (bound !== undefined) throw new Error(`${path}: ${bound} is missing`);
+}
+
+/** The bound without which the API server's estimate of a rule's cost has no limit. */
+function unbounded(schema: Record<string, unknown>, type: string): string | undefined {
+  if (type === 'string' && !('enum' in schema) && !('maxLength' in schema)) return 'maxLength';
+  if (type === 'array' && !('maxItems' in schema)) return 'maxItems';
+  return undefined;
 }

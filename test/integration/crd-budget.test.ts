@@ -34,7 +34,9 @@ async function tryAtCost(file: string, factor: number): Promise<CommandResult> {
   for (const rule of rulesOf(crd)) {
     rule.rule = Array.from({ length: factor }, () => `(${rule.rule})`).join(' && ');
     if (rule.messageExpression !== undefined) {
-      rule.messageExpression = Array.from({ length: factor }, () => `(${rule.messageExpression})`).join(' + ');
+      rule.messageExpression = Array.from({ length: factor }, () => `(${rule.messageExpression})`).join(
+        ' + ',
+      );
     }
   }
   return controlPlane.kubectl(['create', '--dry-run=server', '-f', '-'], { input: JSON.stringify(crd) });

@@ -21,7 +21,9 @@ const yamlFiles = (folder: string): readonly string[] =>
 
 /** As kubectl reads it: YAML 1.1. */
 const documents = (file: string): readonly Manifest[] =>
-  parseAllDocuments(readFileSync(file, 'utf8'), { version: '1.1' }).map((document) => document.toJS() as Manifest);
+  parseAllDocuments(readFileSync(file, 'utf8'), { version: '1.1' }).map(
+    (document) => document.toJS() as Manifest,
+  );
 
 describe('the examples', () => {
   const files = yamlFiles('examples');
@@ -135,7 +137,10 @@ describe('a workflow', () => {
 describe('the API server refuses', () => {
   const cases = yamlFiles('test/invalid').map((file) => {
     const [first = '', ...rest] = readFileSync(file, 'utf8').split('\n');
-    const name = file.slice(file.lastIndexOf('/') + 1).replace('.yaml', '').replaceAll('-', ' ');
+    const name = file
+      .slice(file.lastIndexOf('/') + 1)
+      .replace('.yaml', '')
+      .replaceAll('-', ' ');
     return { name, words: first.replace(/^# expect: /, ''), first, input: rest.join('\n') };
   });
 
