@@ -34,8 +34,8 @@ export interface JwtRole {
 export interface AuditEntry {
   readonly operation: string;
   readonly path: string;
-  /** Empty unless the request failed. */
-  readonly error: string;
+  /** False if it was refused or went wrong. The log keeps the reason as a digest only. */
+  readonly ok: boolean;
 }
 
 /** A running OpenBao with everything in memory. Its HTTP API is Vault's. */
@@ -132,13 +132,18 @@ export function parseAudit(text: string): AuditEntry[] {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as AuditLine)
     .filter((line) => line.type === 'response')
-    .map((line) => ({ operation: line.request.operation, path: line.request.path, error: line.error ?? '' }));
+    .map(({ request, response, error }) => ({
+      operation: request.operation,
+      path: request.path,
+      ok: error === undefined && response?.data?.error === undefined,
+    }));
 }
 
 interface AuditLine {
   readonly type: string;
   readonly error?: string;
   readonly request: { readonly operation: string; readonly path: string };
+  readonly response?: { readonly data?: { readonly error?: string } };
 }
 
 type Helpers = Pick<

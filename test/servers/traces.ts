@@ -50,7 +50,15 @@ async function deleteNetns(name: string): Promise<void> {
 }
 
 async function deleteCgroup(path: string): Promise<void> {
-  await waitFor(`the control groups below ${path} to be empty`, () => removeCgroup(path));
+  const left = await waitFor(`the control groups below ${path} to be empty`, () => {
+    try {
+      return removeCgroup(path);
+    } catch (error) {
+      const busy = error instanceof Error && 'code' in error && error.code === 'EBUSY';
+      return busy ? undefined : error;
+    }
+  });
+  if (left !== true) throw new Error(`cannot remove the control group ${path}`, { cause: left });
 }
 
 /** True when none is left; what they started meanwhile is found by the next look. */
