@@ -79,6 +79,8 @@ export interface ExecutorResult {
   readonly reason?: string;
   readonly message?: string;
   readonly unconfirmed?: boolean;
+  /** JSON values for later steps. The attempt fails when one contains a secret. */
+  readonly outputs?: Readonly<Record<string, unknown>>;
 }
 
 /** Throws OutriderError for what the user must learn; the host turns it into a Failed result. */

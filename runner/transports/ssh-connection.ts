@@ -92,7 +92,11 @@ function dial(
       reject(refusal ?? connectError({ endpoint: options, error, reached, methods: names, timeoutMs }));
     };
     const early = (): void => fail(new Error('the server closed the connection'));
-    client.once('connect', () => (reached = true));
+    client.once('connect', () => {
+      reached = true;
+      // A message and its go are small packets, each waiting for the answer to the one before.
+      client.setNoDelay(true);
+    });
     client.once('error', fail);
     client.once('close', early);
     client.once('ready', () => {

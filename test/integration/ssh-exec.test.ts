@@ -1,0 +1,168 @@
+import { closeConnections, execute } from '@outrider/nodes/ssh-exec/execute';
+import type { TestContext } from '@outrider/nodes/test-context';
+import type { NodeInput } from '@outrider/protocol';
+import { processEntry } from '@outrider/transports/process-table';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startSshd, type Sshd } from '../servers/sshd.ts';
+import { waitFor } from '../servers/wait.ts';
+import { folderOf, sshAttempt, type SshMore } from './ssh-fixture.ts';
+
+let server: Sshd;
+beforeAll(async () => {
+  server = await startSshd({ user: 'deploy' });
+});
+afterAll(async () => {
+  closeConnections();
+  await server.stop();
+});
+
+const ssh = (input: NodeInput, more: SshMore = {}, on: Sshd = server): TestContext =>
+  sshAttempt(on, input, more);
+
+describe('what the target sees', () => {
+  test('nothing of script or env in any argument list, in a session of its own, from a 0600 file on tmpfs', async () => {
+    const attempt = ssh({
+      script: ': needle-in-script\nps -eww -o args; ls -l "$0"; echo "session $(ps -o sid= -p $$) $$"; cat',
+      env: { SECRET: 'needle-in-env' },
+    });
+    expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+    const seen = attempt.stdout();
+    expect(seen).toContain(`/bin/sh ${folderOf(attempt)}/script`);
+    expect(seen).not.toContain('needle');
+    expect(seen).toMatch(/-rw------- .* \/dev\/shm\/outrider\.\w+\/script/);
+    const [, session, pid] = /session +(\d+) (\d+)/.exec(seen) ?? [];
+    expect(session).toBe(pid);
+    expect(pid).toBe(String(attempt.handles[0]?.['pid']));
+  });
+
+  test('the private folder is gone afterwards', async () => {
+    const attempt = ssh({ script: 'ls "${0%/*}"' });
+    await execute(attempt.context);
+    expect(attempt.stdout()).toMatch(/script/);
+    expect(existsSync(folderOf(attempt))).toBe(false);
+  });
+
+  test('interpreter, workdir and the names of run, step and attempt', async () => {
+    const attempt = ssh({
+      script:
+        'pwd; echo "$0 $OUTRIDER_RUN $OUTRIDER_STEP $OUTRIDER_ATTEMPT ${OUTRIDER_GATE-unset}"; false; echo unreached',
+      interpreter: 'bash -e',
+      workdir: '/usr/lib',
+    });
+    expect((await execute(attempt.context)).exitCode).toBe(1);
+    expect(attempt.stdout()).toBe(
+      `/usr/lib\n${folderOf(attempt)}/script run-1 step-1 ${attempt.context.attempt.task}/1 unset\n`,
+    );
+  });
+
+  test('nothing runs before the handle is journalled', async () => {
+    const attempt = ssh(
+      { script: 'echo ran' },
+      { onHandle: () => Promise.reject(new Error('journal is full')) },
+    );
+    await expect(execute(attempt.context)).rejects.toThrow('journal is full');
+    await waitFor('the private folder to go', () => !existsSync(folderOf(attempt)));
+    expect(attempt.stdout()).toBe('');
+  });
+
+  test('a stop before the start leaves nothing', async () => {
+    const attempt = ssh({ script: 'echo ran' }, { onHandle: () => attempt.stop('TimedOut') });
+    expect(await execute(attempt.context)).toMatchObject({ outcome: 'TimedOut' });
+    await waitFor('the private folder to go', () => !existsSync(folderOf(attempt)));
+    expect(attempt.stdout()).toBe('');
+  });
+});
+
+describe('output', () => {
+  test('20 MB arrive complete, no faster than they are taken', async () => {
+    const gate = Promise.withResolvers<void>();
+    const hash = createHash('sha256');
+    let [taken, ahead] = [0, 0];
+    const attempt = ssh(
+      {
+        script:
+          'head -c 20000000 /dev/zero | tr "\\\\000" x | fold -w 79 | tee "$0.copy" | cat; sha256sum <"$0.copy" >&2',
+      },
+      {
+        onStdout: async (bytes) => {
+          hash.update(bytes);
+          taken += bytes.length;
+          if (taken > 1_000_000) await gate.promise;
+        },
+      },
+    );
+    const result = execute(attempt.context);
+    const copy = (): number =>
+      existsSync(`${folderOf(attempt)}/script.copy`)
+        ? readFileSync(`${folderOf(attempt)}/script.copy`).length
+        : 0;
+    await waitFor('the remote side to stop', async () => {
+      const before = ahead;
+      ahead = copy();
+      return taken > 1_000_000 && ahead === before;
+    });
+    // The channel's window, the server's and the pipes' buffers; far from all of it.
+    expect(ahead - taken).toBeLessThan(8_000_000);
+    gate.resolve();
+    expect((await result).outcome).toBe('Succeeded');
+    expect(attempt.stderr()).toBe(`${hash.digest('hex')}  -\n`);
+    expect(taken).toBe(Math.floor(20_000_000 / 79) + 20_000_000);
+  });
+
+  test('a background process that holds it does not hold up the step', async () => {
+    const attempt = ssh({ script: 'sleep 300 & echo started' });
+    expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+    expect(attempt.stdout()).toBe('started\n');
+    expect(attempt.notes.at(-1)).toBe(
+      'The script has ended; a background process still holds its output, which is read no further.',
+    );
+  });
+});
+
+test('the connection is kept for the same login, and never shared between namespaces', async () => {
+  const own = await startSshd();
+  try {
+    const notes: string[] = [];
+    for (const namespace of ['team-a', 'team-a', 'team-b']) {
+      const attempt = ssh({ script: 'true' }, { namespace }, own);
+      expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+      notes.push(...attempt.notes.map((note) => note.replace(/.*:\d+/, '')));
+    }
+    expect(notes).toEqual(['', ' over a kept connection', '']);
+  } finally {
+    await own.stop();
+  }
+});
+
+test('when the line is cut, the step fails with ConnectionLost and what still ran is ended', async () => {
+  const own = await startSshd();
+  try {
+    const attempt = ssh({ script: 'echo $$ $PPID; while :; do sleep 1; done' }, {}, own);
+    const result = execute(attempt.context);
+    await waitFor('the script to start', () => attempt.stdout() !== '');
+    const [pid, keeper] = attempt.stdout().trim().split(' ');
+    const session = readFileSync(`/proc/${keeper}/stat`, 'utf8').split(' ')[3];
+    process.kill(Number(session), 'SIGKILL');
+    expect(await result).toEqual({
+      outcome: 'Failed',
+      reason: 'ConnectionLost',
+      message: `The connection to 127.0.0.1:${own.port} was lost while the script ran. The script was still running there and was ended.`,
+    });
+    expect(processEntry(Number(pid))).toBeUndefined();
+    await waitFor('the private folder to go', () => !existsSync(folderOf(attempt)));
+  } finally {
+    await own.stop();
+  }
+});
+
+test('twenty steps at once on one target, twice as many as sshd gives to a connection', async () => {
+  const attempts = Array.from({ length: 20 }, (_, index) => ssh({ script: `echo ${index}; sleep 0.2` }));
+  const results = await Promise.all(attempts.map((attempt) => execute(attempt.context)));
+  expect(results.map((result) => result.outcome)).toEqual(attempts.map(() => 'Succeeded'));
+  expect(attempts.map((attempt) => attempt.stdout())).toEqual(attempts.map((_, index) => `${index}\n`));
+  expect(
+    readdirSync('/dev/shm').filter((name) => attempts.some((each) => folderOf(each).endsWith(name))),
+  ).toEqual([]);
+});

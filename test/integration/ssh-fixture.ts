@@ -1,0 +1,19 @@
+import { testContext, type TestContext, type TestContextOptions } from '@outrider/nodes/test-context';
+import type { Connection, NodeInput } from '@outrider/protocol';
+import type { Sshd } from '../servers/sshd.ts';
+
+export type SshMore = Partial<TestContextOptions> & { readonly target?: Partial<Connection> };
+
+/** An attempt at an ssh-exec step against `on`, with its key and pinned host key unless `more` says otherwise. */
+export function sshAttempt(on: Sshd, input: NodeInput, { target, ...more }: SshMore = {}): TestContext {
+  return testContext({
+    node: 'ssh-exec',
+    input,
+    connection: { host: on.host, port: on.port, user: on.user, hostKey: on.hostKeyFingerprint, ...target },
+    credential: { 'ssh-privatekey': on.clientKeyPem },
+    ...more,
+  });
+}
+
+/** The private folder on the target. */
+export const folderOf = (attempt: TestContext): string => String(attempt.handles[0]?.['folder']);
