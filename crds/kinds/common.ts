@@ -46,6 +46,22 @@ const Tag = () =>
 export const Tags = (description: string) =>
   List(Tag(), { description, maxItems: 32, 'x-kubernetes-list-type': 'set' });
 
+/** Tags that work asks for. `local` is none of them: it would be dropped, and the step would run anywhere. */
+export const RequiredTags = (description: string) =>
+  List(Tag(), {
+    description,
+    maxItems: 32,
+    'x-kubernetes-list-type': 'set',
+    'x-kubernetes-validations': [
+      {
+        rule: `!('local' in self)`,
+        message:
+          'the tag local belongs to the runner of the Outrider installation; a step asks for it by runner: {local: true}',
+        reason: 'FieldValueForbidden',
+      },
+    ],
+  });
+
 export const credentialPattern = '^[a-z0-9]([a-z0-9-]*[a-z0-9])?:[A-Za-z0-9][A-Za-z0-9._/-]*$';
 export const CredentialReference = (description: string) =>
   Text({
@@ -54,7 +70,7 @@ export const CredentialReference = (description: string) =>
     maxLength: 512,
     'x-kubernetes-validations': [
       refuse({
-        when: `!self.matches(${pattern(credentialPattern)}) || self.contains('..')`,
+        when: `!self.matches(${pattern(credentialPattern)}) || self.matches(${pattern('/([.]{0,2})(/|$)')})`,
         say: `'credential "' + self + '" is not STORE:NAME; write it like vault:prod-server-ssh-key or secret:prod-server'`,
       }),
       refuse({

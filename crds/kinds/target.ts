@@ -6,7 +6,7 @@ import {
   HostName,
   NamespaceName,
   ObservedGeneration,
-  Tags,
+  RequiredTags,
   Word,
   type Resource,
 } from './common.ts';
@@ -52,7 +52,7 @@ export const TargetSpec = Closed(
     credential: Maybe(CredentialReference('STORE:NAME, used by steps that name none.')),
     runner: Maybe(
       Closed(
-        { tags: Maybe(Tags('Tags that a runner must have to act on it.')) },
+        { tags: Maybe(RequiredTags('Tags that a runner must have to act on it.')) },
         { description: 'Which runners reach it.' },
       ),
     ),

@@ -11,7 +11,7 @@ import {
   NamespaceName,
   ObjectName,
   ObservedGeneration,
-  Tags,
+  RequiredTags,
   Word,
   type Resource,
 } from './common.ts';
@@ -21,7 +21,7 @@ import { nodeNames, stepListRules, stepRules } from './step-rules.ts';
 
 export const RunnerSelector = Closed(
   {
-    tags: Maybe(Tags('Tags that the runner must have, all of them.')),
+    tags: Maybe(RequiredTags('Tags that the runner must have, all of them.')),
     local: Maybe(
       Flag({ description: 'Run on the runner that belongs to the Outrider installation itself.' }),
     ),
@@ -104,6 +104,11 @@ export const TargetSelector = Closed(
         rule: 'has(self.names) != has(self.matchLabels)',
         message: 'set exactly one of names and matchLabels',
       },
+      {
+        rule: '!has(self.matchLabels) || self.matchLabels.size() > 0',
+        message: 'matchLabels is empty and would select every Target; write at least one label',
+        fieldPath: '.matchLabels',
+      },
     ],
   },
 );
@@ -146,7 +151,8 @@ export const Step = Closed(
     ),
     interpreter: Maybe(
       Text({
-        description: 'Program that runs the script; /bin/sh when absent.',
+        description:
+          'Program that runs the script, with its arguments: split at white space, no quoting. /bin/sh when absent.',
         minLength: 1,
         maxLength: 256,
       }),

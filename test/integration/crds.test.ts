@@ -128,7 +128,7 @@ describe('a workflow', () => {
     const steps = await cluster.mustKubectl(['explain', 'workflow.spec.steps']);
     expect(steps).toContain('One unit of work, by one node type.');
     expect(steps).toContain('Node type that executes the step: ssh-exec, kubectl-exec, local-exec.');
-    expect(steps).toContain('Program that runs the script; /bin/sh when absent.');
+    expect(steps).toContain('Program that runs the script, with its arguments');
     const target = await cluster.mustKubectl(['explain', 'workflow.spec.steps.target']);
     expect(target).toContain('Where the step acts: one Target by name, or written out here.');
   });
