@@ -7,6 +7,7 @@ import { asOutriderError, type Persist } from './persist.ts';
 import type { Reports } from './report-loop.ts';
 import type { Session } from './session.ts';
 import type { Starter } from './start.ts';
+import { sleep } from './waits.ts';
 
 export interface AcceptOptions {
   readonly api: Pick<RunnerApi, 'accept'>;
@@ -26,11 +27,17 @@ export interface AcceptOptions {
 export interface Acceptor {
   /** Takes offers as far as there are slots; the same offer again changes nothing. */
   take(offers: readonly Offer[]): void;
+  /** Resolves when the accepts now in flight are answered, at the latest after a second. */
+  answered(): Promise<unknown>;
 }
+
+const answerMs = 1000;
 
 /** Offer → journal (fsync) → accept → only what the operator has recorded starts. */
 export const createAcceptor = (options: AcceptOptions): Acceptor => {
   const { api, persist, journal, attempts, reports, starter, stop, logger } = options;
+
+  const inFlight = new Set<Promise<void>>();
 
   const decline = (offer: Offer): void => {
     // Unanswered it would come back in 10 s by itself; the answer only shortens that.
@@ -71,7 +78,8 @@ export const createAcceptor = (options: AcceptOptions): Acceptor => {
     return starter.start(attempt);
   };
 
-  const accept = async (admitted: readonly Attempt[]): Promise<void> => {
+  /** Calls `answered` as soon as the operator has spoken; resolves when what started has ended. */
+  const accept = async (admitted: readonly Attempt[], answered: () => void): Promise<void> => {
     const session = await options.session();
     if (session === undefined) return;
     const journalled = (
@@ -91,6 +99,8 @@ export const createAcceptor = (options: AcceptOptions): Acceptor => {
         ),
       () => wanted().length > 0,
     );
+    for (const attempt of answer === undefined ? [] : wanted()) attempts.enter(attempt, 'Starting');
+    answered();
     const abandoned = journalled.filter((attempt) => stopReason(attempt) === 'Abandoned');
     await Promise.all(abandoned.map((attempt) => drop(attempt, 'abandoned')));
     if (answer === undefined) return;
@@ -102,11 +112,18 @@ export const createAcceptor = (options: AcceptOptions): Acceptor => {
     take: (offers) => {
       const admitted = offers.map(admit).filter((attempt) => attempt !== undefined);
       if (admitted.length === 0) return;
-      accept(admitted).catch(async (thrown: unknown) => {
-        logger.error('offers could not be accepted', problemFields(asOutriderError(thrown)));
-        const left = admitted.filter((attempt) => attempt.phase === 'Accepting');
-        await Promise.allSettled(left.map((attempt) => starter.release(attempt)));
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      inFlight.add(promise);
+      accept(admitted, resolve)
+        .catch(async (thrown: unknown) => {
+          logger.error('offers could not be accepted', problemFields(asOutriderError(thrown)));
+          const left = admitted.filter((attempt) => attempt.phase === 'Accepting');
+          await Promise.allSettled(left.map((attempt) => starter.release(attempt)));
+        })
+        .finally(resolve);
+      void promise.then(() => inFlight.delete(promise));
     },
+    answered: () =>
+      inFlight.size === 0 ? Promise.resolve() : Promise.race([Promise.all(inFlight), sleep(answerMs, stop)]),
   };
 };

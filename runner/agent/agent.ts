@@ -56,6 +56,7 @@ export const createAgent = (options: AgentOptions): Agent => {
   const stopping = new AbortController();
   const draining = new AbortController();
   const hurrying = new AbortController();
+  const leaving = new AbortController();
   const stop = stopping.signal;
   const { capacity } = options.session;
   const { promise: ended, resolve: end } = Promise.withResolvers<AgentEnd>();
@@ -137,9 +138,10 @@ export const createAgent = (options: AgentOptions): Agent => {
       attempts,
       capacity,
       draining: () => draining.signal.aborted,
+      accepting: () => late.acceptor?.answered() ?? Promise.resolve(),
       selfCheck,
       offers,
-      stop,
+      stop: AbortSignal.any([stop, leaving.signal]),
       logger,
     });
     draining.signal.addEventListener('abort', () => {
@@ -170,6 +172,8 @@ export const createAgent = (options: AgentOptions): Agent => {
 
   const leave = async (delivered: boolean): Promise<void> => {
     if (stop.aborted) return;
+    // A poll after the good-bye would bring this runner back online.
+    leaving.abort();
     await Promise.race([sayGoodBye(), new Promise((resolve) => setTimeout(resolve, 5000).unref())]);
     stopping.abort();
     end({ kind: 'Drained', delivered });

@@ -23,7 +23,9 @@ const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
 /** Problems reach the runner as HTTP answers, or inside a poll's answer whose status was sent long before. */
 export const problemToError = (value: unknown, status: number): OutriderError => {
   const problem = isObject(value) && isObject(value['error']) ? value['error'] : value;
-  const { code, message, action } = isObject(problem) ? problem : {};
+  const { code, action, ...words } = isObject(problem) ? problem : {};
+  // RFC 6749 says error_description where the rest of this protocol says message.
+  const message = words['message'] ?? words['error_description'];
   return new OutriderError({
     code: isCode(code) ? code : (codeOfStatus[status] ?? 'Internal'),
     message: typeof message === 'string' ? message : `The operator answered with status ${status}.`,

@@ -18,7 +18,6 @@ export type Verdict =
 const verdicts: Partial<Record<OutriderError['code'], Verdict>> = {
   RunnerRevoked: 'Fatal',
   ProtocolVersionUnsupported: 'Fatal',
-  SessionQuarantined: 'Fatal',
   SessionUnknown: 'Reopen',
   GenerationMismatch: 'Reopen',
   SessionSuperseded: 'Superseded',
@@ -26,7 +25,11 @@ const verdicts: Partial<Record<OutriderError['code'], Verdict>> = {
   CertificateMismatch: 'Retry',
   Unauthenticated: 'Retry',
   TooManyRequests: 'Retry',
+  SessionQuarantined: 'Retry',
 };
+
+/** Slower than the rate of sessions that a quarantine begins at (12 a minute). */
+const quarantineMs = 15_000;
 
 /** What to do about a failed call. */
 export const classify = (error: OutriderError): Verdict => {
@@ -39,7 +42,9 @@ export const classify = (error: OutriderError): Verdict => {
 export const asOutriderError = (error: unknown): OutriderError =>
   error instanceof OutriderError ? error : new OutriderError(toProblem(error), { cause: error });
 
+/** Milliseconds to wait at least before a failed call is repeated. */
 export const retryAfter = (error: OutriderError): number => {
+  if (error.code === 'SessionQuarantined') return quarantineMs;
   const value = error.details?.['retryAfterMs'];
   return typeof value === 'number' ? value : 0;
 };

@@ -17,6 +17,11 @@ export interface PollLoopOptions {
   readonly attempts: Attempts;
   readonly capacity: number;
   readonly draining: () => boolean;
+  /**
+   * Resolves when the accepts now in flight are answered, or after a second: what was just accepted must not be missing
+   * from `held` twice in a row.
+   */
+  readonly accepting: () => Promise<unknown>;
   readonly selfCheck: SelfCheck;
   readonly offers: (offers: readonly Offer[]) => void;
   readonly stop: AbortSignal;
@@ -68,16 +73,17 @@ export const createPollLoop = (options: PollLoopOptions): PollLoop => {
     inFlight = new AbortController();
     const { signal } = inFlight;
     const either = AbortSignal.any([signal, stop]);
+    await options.accepting();
     return persist(
       (session) => api.poll(request(session), either),
-      () => !signal.aborted,
+      () => !either.aborted,
     );
   };
 
   return {
     refresh: () => inFlight.abort(),
     run: async () => {
-      const backoff = createBackoff();
+      const backoff = createBackoff({ min: 10, max: 5000 });
       while (!stop.aborted) {
         const sent = performance.now();
         let news = false;

@@ -30,6 +30,10 @@ export interface Starter {
   release(attempt: Attempt): Promise<void>;
 }
 
+/** The operator gives no credential for what is being cancelled, or is no longer this runner's. */
+const movedOn = (error: unknown): boolean =>
+  error instanceof OutriderError && (error.code === 'StateMismatch' || error.code === 'EpochMismatch');
+
 interface Ended {
   readonly result: TaskResult;
   readonly startLatencyUs?: number;
@@ -110,7 +114,7 @@ export const createStarter = (options: StartOptions): Starter => {
       if (stopped !== undefined) return await sealed(attempt, stoppedResult(stopped, startedAt));
       return await enterExecutor(attempt, credential);
     } catch (error) {
-      const stopped = stopReason(attempt);
+      const stopped = stopReason(attempt) ?? (movedOn(error) ? 'Cancelled' : undefined);
       if (stopped !== undefined) return sealed(attempt, stoppedResult(stopped, startedAt));
       return failed(attempt, startedAt, error);
     }
