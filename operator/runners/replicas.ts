@@ -1,0 +1,41 @@
+import type { LiveRunner } from '../dispatch/contract.ts';
+
+/** Without contact for so long (and without an open poll) a replica is no longer Online, in milliseconds. */
+export const onlineForMs = 45_000;
+/** Without contact for longer than this it is Offline. */
+export const degradedForMs = 120_000;
+/** A replica that has been gone for so long is taken as removed, not as missing. */
+const removedAfterMs = 24 * 3_600_000;
+
+/** One key of a runner: `Late` lies between Online and Offline, `Closed` said good-bye. */
+export type ReplicaState = 'Online' | 'Late' | 'Gone' | 'Closed';
+
+export interface Replica {
+  readonly live: LiveRunner;
+  readonly state: ReplicaState;
+  /** Time from which its state may differ, in milliseconds since the Unix epoch; Infinity for never. */
+  readonly until: number;
+}
+
+/**
+ * Where each replica stands:
+ *
+ *   Online ──45 s without contact──▶ Late ──120 s──▶ Gone        any ──good-bye──▶ Closed
+ *      ▲──────────────contact────────┴───────────────┴──────────────────────────────┘
+ */
+export const replicaOf = (live: LiveRunner, now: number): Replica => {
+  if (live.closed) return { live, state: 'Closed', until: Infinity };
+  const lateAt = live.lastContact + onlineForMs;
+  const goneAt = live.lastContact + degradedForMs;
+  // An open poll is contact; that it closes is not announced, so it is looked at again when a silence could count.
+  if (live.connected) return { live, state: 'Online', until: Math.max(lateAt, now + onlineForMs / 3) };
+  if (now <= lateAt) return { live, state: 'Online', until: lateAt };
+  if (now <= goneAt) return { live, state: 'Late', until: goneAt };
+  return { live, state: 'Gone', until: live.lastContact + removedAfterMs };
+};
+
+/** Replicas that should be there: silent for a while, but neither stopped gracefully nor long removed. */
+export const missingReplicas = (replicas: readonly Replica[], now: number): readonly Replica[] =>
+  replicas.filter(
+    ({ live, state }) => (state === 'Late' || state === 'Gone') && now - live.lastContact < removedAfterMs,
+  );
