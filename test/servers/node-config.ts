@@ -140,11 +140,14 @@ export function renderInit(place: NodePlace): string {
     'mount -t tmpfs -o mode=0755 tmpfs /run',
     `mount --bind '${folder}/lib' /var/lib`,
     `mount --bind '${folder}/log' /var/log`,
-    `containerd --config '${folder}/containerd.toml' >>'${folder}/containerd.log' 2>&1 &`,
-    `'${programs.kubelet}' --config '${folder}/kubelet.yaml' --kubeconfig '${place.kubeletKubeconfig}' ` +
-      `--hostname-override ${nodeName} --node-ip ${place.address} >>'${folder}/kubelet.log' 2>&1 &`,
-    `'${programs.kubeProxy}' --config '${folder}/kube-proxy.yaml' >>'${folder}/kube-proxy.log' 2>&1 &`,
     'set +e',
+    // As a service manager would: a kubelet ends itself if containerd does not answer yet.
+    'keep() { log=$1; shift; while :; do "$@" >>"$log" 2>&1; sleep 1; done; }',
+    `keep '${folder}/containerd.log' containerd --config '${folder}/containerd.toml' &`,
+    `until [ -S '${folder}/containerd.sock' ]; do sleep 0.05; done`,
+    `keep '${folder}/kubelet.log' '${programs.kubelet}' --config '${folder}/kubelet.yaml' ` +
+      `--kubeconfig '${place.kubeletKubeconfig}' --hostname-override ${nodeName} --node-ip ${place.address} &`,
+    `keep '${folder}/kube-proxy.log' '${programs.kubeProxy}' --config '${folder}/kube-proxy.yaml' &`,
     'while :; do sleep 3600 & wait $!; done',
   ].join('\n')}\n`;
 }

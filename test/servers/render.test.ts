@@ -131,7 +131,7 @@ test('a kubelet asks the API server who may call it', () => {
 
 test("a node's first process hides the folders of the machine before it starts anything", () => {
   const lines = renderInit(place).split('\n');
-  const first = lines.findIndex((line) => line.startsWith('containerd '));
+  const first = lines.findIndex((line) => line.startsWith('keep '));
   for (const hidden of ['/run', '/var/lib', '/var/log', '/proc/sys/vm/overcommit_memory']) {
     const mount = lines.findIndex((line) => line.startsWith('mount ') && line.endsWith(` ${hidden}`));
     expect(mount, hidden).toBeGreaterThan(0);
