@@ -1,0 +1,126 @@
+import { createHash, type Hash } from 'node:crypto';
+import { frameHeaderBytes, type AttemptRef, type Frame } from '@outrider/protocol';
+import type { LogState } from './contract.ts';
+import type { AttemptEntry, Checkpoint, DayFile } from './day-file.ts';
+import { FrameReader } from './frame-reader.ts';
+import { LineAssembler, type AssemblerState } from './line-assembler.ts';
+
+/** A reader decodes at most this much before the line that it was asked for (plus one frame). */
+const checkpointLines = 256;
+const checkpointBytes = 262_144;
+
+/**
+ * One attempt's log while it is worked on. Its memory (an incomplete frame, lines without end, the running SHA-256) can be
+ * rebuilt from the file at any time, so it is dropped when a commit fails.
+ */
+export class AttemptLog {
+  readonly ref: AttemptRef;
+  readonly day: DayFile;
+  #entry: AttemptEntry;
+  readonly #reader = new FrameReader();
+  readonly #lines: LineAssembler;
+  #checkpoint: Checkpoint;
+  /** Offset of the first byte after the last whole frame. */
+  #boundary: number;
+  /** Of the bytes up to `offset`; made when first needed. */
+  #hash: Hash | undefined;
+
+  constructor(ref: AttemptRef, day: DayFile, entry: AttemptEntry) {
+    this.ref = ref;
+    this.day = day;
+    this.#entry = entry;
+    this.#checkpoint = day.checkpointFor(entry.id, Number.MAX_SAFE_INTEGER);
+    this.#boundary = this.#checkpoint.start;
+    this.#lines = new LineAssembler(undefined, this.#checkpoint.state);
+    for (const bytes of day.bytes(entry.id, this.#checkpoint.start)) this.#take(this.#reader.push(bytes));
+  }
+
+  get id(): number {
+    return this.#entry.id;
+  }
+
+  get offset(): number {
+    return this.#entry.offset;
+  }
+
+  get lines(): AssemblerState {
+    return this.#lines.state;
+  }
+
+  get state(): LogState {
+    return { offset: this.#entry.offset, lines: this.lines.next, end: this.#entry.end };
+  }
+
+  /** Its result's length was reached: no byte is taken any more. */
+  get isSettled(): boolean {
+    const { expected, offset } = this.#entry;
+    return expected !== undefined && offset >= expected.length;
+  }
+
+  /** True when the stored bytes from `offset` on begin with these. */
+  holds(offset: number, bytes: Uint8Array): boolean {
+    let compared = 0;
+    for (const stored of this.day.bytes(this.id, offset)) {
+      const length = Math.min(stored.length, bytes.length - compared);
+      if (Buffer.compare(stored.subarray(0, length), bytes.subarray(compared, compared + length)) !== 0)
+        return false;
+      compared += length;
+      if (compared === bytes.length) return true;
+    }
+    return compared === bytes.length;
+  }
+
+  /**
+   * Appends at the offset held.
+   * @throws RangeError when the bytes are not frames; then nothing has changed.
+   */
+  append(bytes: Uint8Array, now: number): void {
+    const hash = this.#runningHash();
+    const frames = this.#reader.push(bytes);
+    this.day.append(this.id, this.offset, bytes);
+    hash.update(bytes);
+    this.#take(frames, (checkpoint) => this.day.mark(this.id, checkpoint));
+    this.#write({ ...this.#entry, offset: this.offset + bytes.length }, now);
+  }
+
+  /** The first expectation counts; the ledger records one result. */
+  seal(expected: { length: number; sha256: string }, now: number): void {
+    if (this.#entry.expected === undefined) this.#write({ ...this.#entry, expected }, now);
+  }
+
+  abandon(now: number): void {
+    if (this.#entry.end === 'Open') this.#write({ ...this.#entry, end: 'Incomplete', endedAt: now }, now);
+  }
+
+  #write(entry: AttemptEntry, now: number): void {
+    this.#entry = entry;
+    const { expected, offset } = entry;
+    if (expected !== undefined && offset >= expected.length) {
+      const equal =
+        offset === expected.length && this.#runningHash().copy().digest('hex') === expected.sha256;
+      this.#entry = { ...entry, end: equal ? 'Complete' : 'Incomplete', endedAt: now };
+    }
+    this.day.update(this.#entry);
+  }
+
+  #take(frames: readonly Frame[], mark: (checkpoint: Checkpoint) => void = () => undefined): void {
+    for (const frame of frames) {
+      this.#lines.push(frame);
+      this.#boundary += frameHeaderBytes + frame.payload.length;
+      const { start, state } = this.#checkpoint;
+      const isDue =
+        this.#lines.next - state.next >= checkpointLines || this.#boundary - start >= checkpointBytes;
+      if (!isDue) continue;
+      this.#checkpoint = { start: this.#boundary, state: this.#lines.state };
+      mark(this.#checkpoint);
+    }
+  }
+
+  #runningHash(): Hash {
+    if (this.#hash === undefined) {
+      this.#hash = createHash('sha256');
+      for (const bytes of this.day.bytes(this.id, 0)) this.#hash.update(bytes);
+    }
+    return this.#hash;
+  }
+}
