@@ -55,7 +55,9 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       now: now(),
       leaseExpiresAt: now() + leaseMs,
     });
-    const session = sessions.open(runner, request, speaker.session);
+    const identity = await ledger.readRunnerIdentity(runner.clientId);
+    const requestedTags = identity?.requestedTags ?? null;
+    const session = sessions.open(runner, request, { session: speaker.session, requestedTags });
     board.apply(tasks);
     for (const task of board.heldBy(runner.clientId)) noteCancel(session, task);
     const attempts = await Promise.all(

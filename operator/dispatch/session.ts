@@ -18,6 +18,8 @@ export interface Session {
   readonly speaker: Speaker;
   readonly runner: AuthenticatedRunner;
   readonly hello: SessionRequest;
+  /** Tags asked for at registration; null when it asked for none. */
+  readonly requestedTags: readonly string[] | null;
   capability: Capability;
   capacity: number;
   load: number;
@@ -51,11 +53,12 @@ export const degradedReasons = (session: Session): string[] => {
 export const newSession = (
   runner: AuthenticatedRunner,
   hello: SessionRequest,
-  at: { session: string; now: Millis; capability: Capability },
+  at: { session: string; now: Millis; capability: Capability; requestedTags: readonly string[] | null },
 ): Session => ({
   speaker: { clientId: runner.clientId, runnerName: runner.name, session: at.session },
   runner,
   hello,
+  requestedTags: at.requestedTags,
   capability: at.capability,
   capacity: hello.capacity,
   load: 0,

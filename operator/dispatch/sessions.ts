@@ -1,6 +1,5 @@
 import { OutriderError, type SessionRequest } from '@outrider/protocol';
 import type { Runner, RunnerSpec } from '@outrider/kinds';
-import type { RunnerIdentityRecord } from '../ledger/records.ts';
 import type { Cache } from '../kube/contract.ts';
 import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
 import {
@@ -18,8 +17,13 @@ const maxSessionsPerMinute = 12;
 
 export interface SessionsOptions {
   readonly runners: Pick<Cache<Runner>, 'get' | 'onChange'>;
-  readonly identity: (clientId: string) => Pick<RunnerIdentityRecord, 'requestedTags'> | undefined;
   readonly now: () => number;
+}
+
+/** What the ledger knows of a session that opens. */
+export interface OpenedAs {
+  readonly session: string;
+  readonly requestedTags: readonly string[] | null;
 }
 
 /** All live sessions, by key, and which of them may take what: an index by demand, kept when sessions change, never scanned per task. */
@@ -35,9 +39,10 @@ export class Sessions implements RunnerDirectory {
     options.runners.onChange((key) => this.#refresh(key.namespace, key.name));
   }
 
-  open(runner: AuthenticatedRunner, hello: SessionRequest, session: string): Session {
+  open(runner: AuthenticatedRunner, hello: SessionRequest, as: OpenedAs): Session {
     const now = this.#options.now();
-    const opened = newSession(runner, hello, { session, now, capability: this.#capability(runner, hello) });
+    const capability = this.#capability({ runner, hello, requestedTags: as.requestedTags });
+    const opened = newSession(runner, hello, { ...as, now, capability });
     this.remove(runner.clientId, new OutriderError(superseded(runner.name)));
     this.#sessions.set(runner.clientId, opened);
     this.#index(opened);
@@ -140,7 +145,7 @@ export class Sessions implements RunnerDirectory {
   #refresh(namespace: string, name: string): void {
     for (const session of this.#sessions.values()) {
       if (session.runner.namespace !== namespace || session.runner.name !== name) continue;
-      session.capability = this.#capability(session.runner, session.hello);
+      session.capability = this.#capability(session);
       this.#index(session);
       session.poll?.wake();
     }
@@ -153,16 +158,19 @@ export class Sessions implements RunnerDirectory {
     }
   }
 
-  #capability(runner: AuthenticatedRunner, hello: SessionRequest): Capability {
+  #capability({
+    runner,
+    hello,
+    requestedTags,
+  }: Pick<Session, 'runner' | 'hello' | 'requestedTags'>): Capability {
     const resource = this.#options.runners.get(runner.namespace, runner.name);
     const spec = resource ? resource.spec : noSpec;
-    const registered = this.#options.identity(runner.clientId)?.requestedTags;
     const tags = spec.tags ?? [];
     const permitted = runner.local ? [localTag, ...tags] : tags;
     return {
       namespace: runner.namespace,
       local: runner.local,
-      tags: new Set(effectiveTags(permitted, registered, hello.tags)),
+      tags: new Set(effectiveTags(permitted, requestedTags, hello.tags)),
       nodes: new Set(effectiveNodes(spec, hello.nodes)),
       suspended: spec.suspend ?? false,
     };
