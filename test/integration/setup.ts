@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { startControlPlane, type ControlPlane } from '../servers/control-plane.ts';
 import type { ControlPlaneFacts } from '../servers/control-plane-launch.ts';
+import { Footprint } from '../servers/footprint.ts';
 import { installTestPackages } from '../servers/packages.ts';
 import { repositoryRoot } from '../servers/paths.ts';
 
@@ -15,6 +16,7 @@ declare module 'vitest' {
 
 /** Starts one control plane for all integration files, and ends it after the last one. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await Footprint.sweep();
   await installTestPackages();
   const controlPlane = await startControlPlane();
   try {

@@ -73,3 +73,17 @@ test('a footprint of another version is refused', () => {
   writeFileSync(path, readFileSync(path, 'utf8').replace('"version": 1', '"version": 99'));
   expect(() => Footprint.load(folder)).toThrow('has version 99, this program reads version 1');
 });
+
+test('what a killed process left behind is swept up, and what a running one uses is not', async () => {
+  const used = Footprint.temporary('footprint-test');
+  const abandoned = Footprint.temporary('footprint-test');
+  const server = await startProcess(abandoned, { name: 'sleeper', command: 'sleep', args: ['600'] });
+  const path = join(abandoned.folder, 'footprint.json');
+  const file = JSON.parse(readFileSync(path, 'utf8')) as object;
+  writeFileSync(path, JSON.stringify({ ...file, owner: { pid: process.pid, startTime: 'earlier' } }));
+  await Footprint.sweep();
+  expect(server.running()).toBe(false);
+  expect(existsSync(abandoned.folder)).toBe(false);
+  expect(existsSync(used.folder)).toBe(true);
+  await used.end();
+});

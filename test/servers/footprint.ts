@@ -1,7 +1,17 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isRunning } from './pids.ts';
+import { isRunning, startTimeOf, type ProcessIdentity } from './pids.ts';
 import { removeTrace, type Trace } from './traces.ts';
 
 /** Bumped when the file's shape changes; a footprint of another version is refused, never guessed at. */
@@ -9,8 +19,23 @@ const VERSION = 1;
 
 interface FootprintFile {
   readonly version: number;
+  /** The process with which everything should have ended; absent if it shall outlive every process. */
+  readonly owner?: ProcessIdentity;
   readonly traces: readonly Trace[];
   readonly facts: Readonly<Record<string, unknown>>;
+}
+
+const OWNER: ProcessIdentity = { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
+
+/** True if the file is a footprint whose owner has ended without taking it back. */
+function isAbandoned(path: string): boolean {
+  try {
+    const { uid } = statSync(path);
+    const { version, owner } = JSON.parse(readFileSync(path, 'utf8')) as FootprintFile;
+    return uid === process.getuid?.() && version === VERSION && owner !== undefined && !isRunning(owner);
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -59,7 +84,16 @@ export class Footprint {
           'end what it lists with the program that started it, then remove the folder',
       );
     }
-    return new Footprint(folder, true, file);
+    return new Footprint(folder, file.owner === undefined, file);
+  }
+
+  /** Ends what processes of this user left behind in temporary folders when they were killed. */
+  static async sweep(): Promise<void> {
+    for (const name of readdirSync(tmpdir())) {
+      const folder = join(tmpdir(), name);
+      const mine = name.startsWith('outrider-') && isAbandoned(join(folder, 'footprint.json'));
+      if (mine) await Footprint.load(folder)?.end();
+    }
   }
 
   get traces(): readonly Trace[] {
@@ -127,7 +161,8 @@ export class Footprint {
       rmSync(join(this.folder, 'footprint.json'), { force: true });
       return;
     }
-    const file: FootprintFile = { version: VERSION, traces: this.#traces, facts: this.#facts };
+    const owner = this.lasting ? {} : { owner: OWNER };
+    const file: FootprintFile = { version: VERSION, ...owner, traces: this.#traces, facts: this.#facts };
     if (!existsSync(this.folder)) return;
     const temporary = join(this.folder, '.footprint.json');
     writeFileSync(temporary, `${JSON.stringify(file, undefined, 2)}\n`, { mode: 0o600 });

@@ -54,6 +54,8 @@ export async function buildTool(name: string, tool: GoTool): Promise<string> {
     announce:
       `building ${what} from tools/${tool.module} ` +
       `(once; about ${tool.minutes} min on 2 cores, this machine has ${availableParallelism()})`,
+    // One build fills the machine: two at once only take each other's memory.
+    lock: join(cacheFolder(), 'tools', '.lock-go'),
     fill: (temporary) => goBuild(what, tool, temporary),
   });
 }

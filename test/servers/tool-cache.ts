@@ -6,6 +6,8 @@ import { waitFor } from './wait.ts';
 export interface CacheEntry {
   /** Printed to stderr before the work starts. */
   readonly announce: string;
+  /** File that only one worker holds at a time. Default: one beside the program, for this program alone. */
+  readonly lock?: string;
   /** Writes the program to the path it is given. */
   readonly fill: (temporary: string) => Promise<void>;
 }
@@ -17,8 +19,8 @@ export interface CacheEntry {
 export async function fillCache(path: string, entry: CacheEntry): Promise<string> {
   if (existsSync(path)) return path;
   mkdirSync(dirname(path), { recursive: true });
-  const lock = join(dirname(path), `.lock-${basename(path)}`);
-  await waitFor(`another process to finish ${basename(path)} (lock ${lock})`, () => takeLock(lock), {
+  const lock = entry.lock ?? join(dirname(path), `.lock-${basename(path)}`);
+  await waitFor(`another process to release ${lock}, to make ${basename(path)}`, () => takeLock(lock), {
     timeoutMs: 60 * 60_000,
     intervalMs: 300,
   });
