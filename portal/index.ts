@@ -118,6 +118,12 @@ export const RegistrationTokenRequest = Closed({
       maxItems: 32,
     }),
   ),
+  local: Maybe(
+    Flag({
+      description:
+        "For a runner of the installation itself, which takes `runner: {local: true}`; only in the operator's own namespace.",
+    }),
+  ),
   ttlSeconds: Maybe(
     Integer({
       description: 'Validity; 3600 when absent, which is also the most.',

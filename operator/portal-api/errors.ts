@@ -26,3 +26,11 @@ export const forbidden = (user: PortalUser, access: Access): OutriderError => {
     action: `Ask an administrator of the namespace for a Role with verb "${access.verb}" on "${resource}".`,
   });
 };
+
+/** Thrown when a token for a local runner is asked for outside the operator's own namespace. */
+export const localElsewhere = (namespace: string, operatorNamespace: string): OutriderError =>
+  new OutriderError({
+    code: 'BadRequest',
+    message: `A local runner belongs to the installation itself and cannot be registered in namespace ${namespace}.`,
+    action: `Ask for the token in namespace ${operatorNamespace}, or leave --local out.`,
+  });

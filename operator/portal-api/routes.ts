@@ -9,6 +9,7 @@ import { OutriderError } from '@outrider/protocol';
 import { Closed, Integer, Maybe, Text, type Static } from '@outrider/schema';
 import type { FastifyInstance } from 'fastify';
 import type { PortalIdentity, RunnerIdentity } from '../identity/contract.ts';
+import { localElsewhere } from './errors.ts';
 import { proofOf, type Guard } from './guard.ts';
 import { findRun, inOrder, listRuns, viewTask, type Sources } from './reader.ts';
 import { runDetails, runnerView, runView } from './views.ts';
@@ -30,6 +31,8 @@ export interface RouteOptions {
   readonly runnerIdentity: Pick<RunnerIdentity, 'createRegistrationToken'>;
   /** What registration tokens lead runners to. */
   readonly runnerApiUrl: string;
+  /** The only namespace in which local runners may be registered. */
+  readonly operatorNamespace: string;
 }
 
 export const runRoutes = (app: FastifyInstance, { sources, guard }: RouteOptions): void => {
@@ -117,11 +120,13 @@ export const runnerRoutes = (app: FastifyInstance, options: RouteOptions): void 
         subresource: 'registrationtoken',
         namespace,
       });
-      const { tags, ttlSeconds = 3600 } = request.body;
+      const { tags, local = false, ttlSeconds = 3600 } = request.body;
+      if (local && namespace !== options.operatorNamespace)
+        throw localElsewhere(namespace, options.operatorNamespace);
       const { token, expiresAt } = await options.runnerIdentity.createRegistrationToken({
         namespace,
         tags: tags ?? null,
-        local: false,
+        local,
         createdBy: user.username,
         ttlMs: ttlSeconds * 1000,
       });

@@ -20,6 +20,7 @@ export interface PortalApiOptions {
   readonly access: AccessReview;
   readonly sources: Sources;
   readonly runnerApiUrl: string;
+  readonly operatorNamespace: string;
   readonly logger: Logger;
   readonly now: () => number;
 }

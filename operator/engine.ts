@@ -1,0 +1,88 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Caches } from './caches.ts';
+import { Board } from './dispatch/board.ts';
+import type { Dispatch } from './dispatch/contract.ts';
+import { createDispatch } from './dispatch/dispatch.ts';
+import { Matcher } from './dispatch/offers.ts';
+import { Sessions } from './dispatch/sessions.ts';
+import { startSweeper } from './dispatch/sweeper.ts';
+import type { EventRecorder, StatusWriter } from './kube/contract.ts';
+import type { Logger } from './kube/logger.ts';
+import { createWorkQueue } from './kube/work-queue.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { openSqliteLedger } from './ledger/sqlite/open.ts';
+import type { LogStore } from './logs/contract.ts';
+import { openSqliteLogStore } from './logs/open.ts';
+import { createRunReconciler, recoverRuns, watchRuns, type RunsOptions } from './runs/reconciler.ts';
+
+export interface EngineOptions {
+  readonly dataDir: string;
+  readonly caches: Caches;
+  readonly status: StatusWriter;
+  readonly events: EventRecorder;
+  readonly logger: Logger;
+  readonly now: () => number;
+  readonly unknownGraceMs: number;
+  readonly queueTimeoutMs: number;
+}
+
+/** Ledger, logs, dispatch and runs: what makes work happen once it is asked for. */
+export interface Engine {
+  readonly ledger: Ledger;
+  readonly logs: LogStore;
+  readonly board: Board;
+  readonly sessions: Sessions;
+  readonly dispatch: Dispatch;
+  /** Takes up what the ledger has open, then follows the caches. Call it when everything else is wired. */
+  begin(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export const openEngine = async (options: EngineOptions): Promise<Engine> => {
+  const { caches, logger, now } = options;
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+  const ledger = await openSqliteLedger({ file: join(options.dataDir, 'ledger.db') });
+  const logs = await openSqliteLogStore({ dir: join(options.dataDir, 'logs') });
+  const onError = (error: unknown): void => logger.error({ err: error }, 'dispatching failed; trying again');
+  const board = new Board();
+  const sessions = new Sessions({ runners: caches.runners, now });
+  const matcher = new Matcher({ board, sessions, ledger, now, onError });
+  const dispatch = createDispatch({ ledger, logs, board, sessions, matcher, now, random: Math.random });
+  const sweeper = startSweeper({ ledger, logs, board, now, graceMs: options.unknownGraceMs, onError });
+  const runs: RunsOptions = {
+    ...options,
+    runs: caches.workflowRuns,
+    workflows: caches.workflows,
+    targets: caches.targets,
+    ledger,
+    board,
+    sessions,
+  };
+  const reconciler = createRunReconciler(runs);
+  const queue = createWorkQueue({
+    reconcile: reconciler.reconcile,
+    onError: (key, error) => logger.warn({ err: error, run: key }, 'could not reconcile a run; trying again'),
+    concurrency: 16,
+  });
+  reconciler.attach(queue);
+  return {
+    ledger,
+    logs,
+    board,
+    sessions,
+    dispatch,
+    begin: async () => {
+      await recoverRuns(runs, queue);
+      watchRuns(runs, queue);
+      for (const run of caches.workflowRuns.list())
+        queue.add(`${run.metadata.namespace}/${run.metadata.name}`);
+    },
+    stop: async () => {
+      sweeper.stop();
+      await queue.stop();
+      await ledger.close();
+      await logs.close();
+    },
+  };
+};

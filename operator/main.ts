@@ -1,0 +1,67 @@
+import pino from 'pino';
+import { help, readConfig, UsageError, type OperatorConfig } from './config.ts';
+import { createKubeClient } from './kube/client.ts';
+import { runAsLeader } from './kube/lease.ts';
+import type { Logger } from './kube/logger.ts';
+import { runProcess } from './kube/process-shell.ts';
+import { startMetricsServer } from './metrics/server.ts';
+import { serve } from './serve.ts';
+import { version } from './version.ts';
+
+const leaseName = 'outrider-operator';
+
+/** Exit codes: 0 after a clean stop, 1 after a failure or a lost Lease, 2 for flags that cannot be understood. */
+const main = async (args: readonly string[]): Promise<number> => {
+  if (args.includes('--help') || args.includes('-h')) {
+    console.log(help());
+    return 0;
+  }
+  if (args.includes('--version')) {
+    console.log(version);
+    return 0;
+  }
+  const config = readConfig(args, process.env);
+  const logger = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  return run(config, logger);
+};
+
+const run = (config: OperatorConfig, logger: Logger): Promise<number> =>
+  runProcess({
+    logger,
+    start: async ({ kubeConfig, signal }) => {
+      const client = createKubeClient(kubeConfig, { version });
+      const metrics = await startMetricsServer({ host: config.host, port: config.metricsPort });
+      const leading = runAsLeader({
+        client,
+        namespace: config.namespace,
+        name: leaseName,
+        identity: config.identity,
+        signal,
+        logger,
+        lead: (lease) => serve({ config, client, metrics, logger, signal: lease }),
+        onLost: (why) => {
+          // Another operator is at work from now on: nothing that is under way here may still be finished.
+          logger.error({ why }, 'lost the Lease');
+          process.exit(1);
+        },
+      });
+      leading.catch((error: unknown) => {
+        logger.error({ err: error }, 'could not serve');
+        process.exit(1);
+      });
+      return {
+        stop: async () => {
+          await leading;
+          await metrics.close();
+        },
+      };
+    },
+  });
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\nSee outrider-operator --help.`);
+  process.exitCode = 2;
+}
