@@ -46,8 +46,6 @@ export class TestOperator {
   session: string | undefined;
   clientKey: RegisterRequest['publicKey'] | undefined;
   registrations = 0;
-  /** Paths in the order of arrival, `path#n`. */
-  readonly seen: string[] = [];
   readonly sessions: SessionRequest[] = [];
   readonly polls: PollRequest[] = [];
   readonly accepted = new Set<string>();
@@ -113,9 +111,13 @@ export class TestOperator {
     if (path === paths.register) return this.#register(exchange);
     if (!(await this.#checkProof(exchange))) return;
     if (path === paths.token) return this.#issueToken(exchange);
+    return this.#serve(exchange);
+  }
+
+  async #serve(exchange: Exchange): Promise<void> {
+    const { path, response } = exchange;
     const n = (this.#counts.get(path) ?? 0) + 1;
     this.#counts.set(path, n);
-    this.seen.push(`${path}#${n}`);
     const fault = this.fault(path, n);
     if (typeof fault === 'object') return this.#answer(response, fault.status, problem(fault.code));
     const answer = await this.#handle(exchange);
