@@ -46,7 +46,7 @@ const storeNotFound = (options: CredentialsOptions, { task, wanted }: Ask): Outr
   const names = options.stores.list(namespace).map((store) => store.metadata.name);
   return new OutriderError({
     code: 'StoreNotFound',
-    message: `There is no CredentialStore ${wanted.store} in namespace ${namespace}. There: ${[...names.sort(), secretStore].join(', ')} (${secretStore} is built in).`,
+    message: `There is no CredentialStore ${wanted.store} in namespace ${namespace}. There: ${[...names, secretStore].sort().join(', ')} (${secretStore} is built in).`,
     action: 'Correct the part of the credential before the colon, or create the CredentialStore.',
   });
 };
