@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { run } from './command.ts';
 
 const POLICY = '/usr/sbin/policy-rc.d';
@@ -8,6 +9,19 @@ const SAVED_POLICY = '/usr/sbin/policy-rc.d.outrider-saved';
 const UNITS: Readonly<Record<string, readonly string[]>> = {
   'openssh-server': ['ssh.service', 'ssh.socket'],
   containerd: ['containerd.service'],
+};
+
+/** Programs that count as the package, wherever they come from: Docker, for instance, has its own containerd. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  containerd: ['containerd', 'ctr'],
+  'containernetworking-plugins': ['/usr/lib/cni/ptp', '/usr/lib/cni/host-local', '/usr/lib/cni/loopback'],
+  iproute2: ['ip'],
+  nftables: ['nft'],
+  'openssh-client': ['ssh', 'ssh-keygen', 'ssh-keyscan'],
+  'openssh-server': ['/usr/sbin/sshd'],
+  openssl: ['openssl'],
+  runc: ['runc'],
+  'util-linux': ['unshare', 'nsenter', 'setpriv', 'mount'],
 };
 
 export interface PackageResult {
@@ -34,11 +48,11 @@ export function missingPackages(wanted: readonly string[], dpkgQuery: string): s
  * now or at the next boot. Where it may not or cannot install, it says what is missing, and rejects nothing.
  */
 export async function debianPackages(wanted: readonly string[]): Promise<PackageResult> {
-  if (!existsSync('/usr/bin/dpkg-query')) {
-    return { installed: [], missing: wanted, reason: 'this is not a Debian system' };
-  }
   const missing = await notInstalled(wanted);
   if (missing.length === 0) return { installed: [], missing: [], reason: '' };
+  if (!existsSync('/usr/bin/apt-get')) {
+    return { installed: [], missing, reason: 'only Debian packages can be installed, and this is no Debian' };
+  }
   if (process.getuid?.() !== 0) {
     return { installed: [], missing, reason: 'only root can install Debian packages' };
   }
@@ -52,14 +66,23 @@ export async function debianPackages(wanted: readonly string[]): Promise<Package
 }
 
 async function notInstalled(wanted: readonly string[]): Promise<string[]> {
-  const answer = await run('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...wanted]);
-  return missingPackages(wanted, answer.stdout);
+  const absent = wanted.filter((name) => !hasPrograms(name));
+  if (absent.length === 0 || !existsSync('/usr/bin/dpkg-query')) return absent;
+  const answer = await run('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...absent]);
+  return missingPackages(absent, answer.stdout);
 }
 
-/** Returns what went wrong, or an empty text. Package lists are fetched only if the first attempt fails. */
+function hasPrograms(name: string): boolean {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  const found = (program: string): boolean =>
+    isAbsolute(program) ? existsSync(program) : folders.some((folder) => existsSync(join(folder, program)));
+  return PROGRAMS[name]?.every(found) ?? false;
+}
+
+/** Returns what went wrong, or an empty text. Never removes a package to make room. Package lists are fetched only if the first attempt fails. */
 async function install(names: readonly string[]): Promise<string> {
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  const args = ['install', '--yes', '--no-install-recommends', ...names];
+  const args = ['install', '--yes', '--no-install-recommends', '--no-remove', ...names];
   const first = await run('apt-get', args, { env, timeoutMs: 600_000 });
   if (first.code === 0) return '';
   await run('apt-get', ['update'], { env, timeoutMs: 600_000 });

@@ -1,13 +1,12 @@
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { busyboxBinary } from './busybox.ts';
 import { must } from './command.ts';
 import { SANDBOX_IMAGE } from './node-config.ts';
 
 /** An image for pods: busybox-static with a link for each of its programs. Never pulled from anywhere. */
 export const BUSYBOX_IMAGE = 'outrider.dev/busybox:1';
-
-const BUSYBOX = '/bin/busybox';
 
 /** Config of an image as the OCI image specification has it. */
 export function imageConfig(layerDigest: string, command: readonly string[]): string {
@@ -27,9 +26,10 @@ export async function buildImages(folder: string): Promise<string> {
   for (const name of ['bin', 'etc', 'proc', 'sys', 'dev']) mkdirSync(join(root, name), { recursive: true });
   mkdirSync(join(root, 'tmp'), { recursive: true });
   chmodSync(join(root, 'tmp'), 0o1777);
-  copyFileSync(BUSYBOX, join(root, 'bin/busybox'));
+  const busybox = await busyboxBinary();
+  copyFileSync(busybox, join(root, 'bin/busybox'));
   chmodSync(join(root, 'bin/busybox'), 0o755);
-  for (const applet of (await must(BUSYBOX, ['--list'])).trim().split('\n')) {
+  for (const applet of (await must(busybox, ['--list'])).trim().split('\n')) {
     if (applet !== 'busybox') symlinkSync('busybox', join(root, 'bin', applet));
   }
   writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');

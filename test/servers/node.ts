@@ -28,7 +28,6 @@ export const NODE_PACKAGES = [
   'runc',
   'containernetworking-plugins',
   'nftables',
-  'busybox-static',
   'iproute2',
   'util-linux',
 ] as const;
