@@ -1,7 +1,10 @@
-import type { AttemptRef } from '@outrider/protocol';
+import type { AttemptRef, LogChunk } from '@outrider/protocol';
 import { startWorker, workerUrl } from '../ledger/sqlite/worker-client.ts';
 import type { LogStore } from './contract.ts';
 import type { CommitEvent, WorkerCalls } from './worker-calls.ts';
+
+/** A view would take the whole buffer below it along to the worker. */
+const ownBytes = (chunk: LogChunk): LogChunk => ({ ...chunk, bytes: new Uint8Array(chunk.bytes) });
 
 /**
  * Opens (or makes) the log store of a folder: one SQLite file per UTC day, in a worker thread of its own.
@@ -26,7 +29,7 @@ export const openSqliteLogStore = async (options: { dir: string; now?: () => num
   ): Promise<ReturnType<WorkerCalls[Name]>> => worker.call(name, args);
 
   return {
-    append: (chunks) => call('append', chunks, now()),
+    append: (chunks) => call('append', chunks.map(ownBytes), now()),
     seal: (ref, expected) => call('seal', ref, expected, now()),
     abandon: (ref) => call('abandon', ref, now()),
     state: (ref) => call('state', ref),

@@ -1,0 +1,106 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Ledger } from '../ledger.ts';
+import { terminalStates } from '../records.ts';
+import { openSqliteLedger } from '../sqlite/open.ts';
+import { perform, type Action } from './actions.ts';
+import { checkStep } from './check.ts';
+import { createWorld, graceMs, leaseMs, queueMs, snapshot, type World } from './world.ts';
+
+let dir: string;
+let ledger: Ledger;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'ledger-'));
+  ledger = await openSqliteLedger({ file: join(dir, 'ledger.db') });
+});
+afterAll(async () => {
+  await ledger.close();
+  await rm(dir, { recursive: true });
+});
+
+const runner = fc.nat({ max: 1 });
+const task = fc.nat({ max: 2 });
+const outcome = fc.constantFrom('Succeeded', 'Failed', 'TimedOut', 'Cancelled');
+const of = <K extends string>(...kinds: K[]) => fc.constantFrom(...kinds);
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: of('plan') }) },
+  { weight: 1, arbitrary: fc.record({ kind: of('cancel') }) },
+  { weight: 30, arbitrary: fc.record({ kind: of('offer', 'accept', 'start'), runner, task }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: of('acceptAsFormer', 'startUnheard', 'release'), runner, task }),
+  },
+  { weight: 12, arbitrary: fc.record({ kind: of('finish'), runner, task, outcome }) },
+  { weight: 2, arbitrary: fc.record({ kind: of('finishUnheard'), runner, task, outcome }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: of('tellAgain', 'tellOtherwise', 'tellAsFormer', 'markUnknown'),
+      runner,
+      task,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: of('tellStale'),
+      runner,
+      task,
+      epoch: fc.integer({ min: 1, max: 4 }),
+      report: of('Started', 'Released', 'Result'),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: of('renew', 'restart', 'restartWithoutJournal'), runner }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: of('pass'),
+      ms: fc.constantFrom(1, 1_000, 9_999, 10_000, leaseMs, graceMs, queueMs),
+    }),
+  },
+);
+
+const step = async (world: World, next: Action): Promise<void> => {
+  const before = await snapshot(world);
+  await perform(world, next);
+  const after = await snapshot(world);
+  checkStep(world, { before, after, graceMs, sweptAt: next.kind === 'pass' ? world.now : undefined });
+};
+
+test('no sequence of commands, lost answers, restarts and clones breaks the invariants of dispatch', async () => {
+  const reached = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(fc.array(action, { minLength: 30, maxLength: 80 }), async (actions) => {
+      const world = await createWorld(ledger);
+      await step(world, { kind: 'plan' });
+      for (const next of actions) {
+        await step(world, next);
+        for (const { state } of world.told) reached.add(state);
+      }
+      // Whatever state it is left in, time alone ends it: a stuck run cannot exist.
+      for (const ms of [queueMs, leaseMs, graceMs]) await step(world, { kind: 'pass', ms });
+      const { tasks } = await snapshot(world);
+      expect(tasks.filter(({ state }) => !terminalStates.has(state))).toEqual([]);
+    }),
+    { numRuns: 120 },
+  );
+  // The sequences are worth something only if they reach every state.
+  expect([...reached].sort()).toEqual(
+    [
+      'Cancelled',
+      'Claimed',
+      'Failed',
+      'Lost',
+      'Offered',
+      'Ready',
+      'Running',
+      'Succeeded',
+      'TimedOut',
+      'Unknown',
+    ].sort(),
+  );
+}, 120_000);
