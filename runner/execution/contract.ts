@@ -3,7 +3,7 @@ import type { StopReason } from '@outrider/nodes/contract';
 
 export interface ExecutionRequest extends AttemptRef {
   readonly spec: TaskSpec;
-  /** Fields of the credential; the host builds the attempt's redactor from all values. */
+  /** Fields of the credential; the host builds the attempt's redactor from all values except `username`. */
   readonly credential?: Readonly<Record<string, string>>;
 }
 

@@ -15,7 +15,7 @@ const say = (line: unknown): void => {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 };
 
-const journal = await openJournal({ folder: values.folder ?? '', maxBytes: 1e9, slotBytes: 1e5 });
+const journal = await openJournal({ folder: values.folder ?? '', maxBytes: 1e9, slotBytes: 1e6 });
 say('open');
 
 const lane = async (name: number): Promise<void> => {

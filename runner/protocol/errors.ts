@@ -87,6 +87,7 @@ export const errorStatus = {
   NodeUnknown: 0,
   UserMissing: 0,
   ExecutorCrashed: 0,
+  SecretInOutputs: 0,
   JournalFull: 0,
   JournalFailed: 0,
   JournalLocked: 0,

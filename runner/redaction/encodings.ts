@@ -3,7 +3,8 @@ const utf8 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'utf
 /**
  * Base64 of `bytes` wherever they stand in a longer input. Their offset modulo 3 in that input decides how they fall
  * into sextets, so there are three forms. A sextet that also holds bits of a neighbour is left out of the pattern: it
- * cannot be known. With `o` bytes in front, the whole sextets are those from ⌈8o/6⌉ to ⌊8(o+n)/6⌋.
+ * cannot be known. With `o` bytes in front, the whole sextets are those from ⌈8o/6⌉ to ⌊8(o+n)/6⌋. Where nothing
+ * follows, the last one is filled with zeros and is a form of its own.
  */
 const base64 = (bytes: Uint8Array): string[] => {
   const forms: string[] = [];
@@ -11,7 +12,8 @@ const base64 = (bytes: Uint8Array): string[] => {
     const padded = Buffer.concat([Buffer.alloc(offset), bytes]);
     const first = Math.ceil((offset * 8) / 6);
     const end = Math.floor((padded.length * 8) / 6);
-    forms.push(padded.toString('base64').slice(first, end), padded.toString('base64url').slice(first, end));
+    for (const text of [padded.toString('base64').replace(/=+$/, ''), padded.toString('base64url')])
+      forms.push(text.slice(first, end), text.slice(first));
   }
   return forms;
 };

@@ -126,19 +126,21 @@ describe('streaming redaction', () => {
 
 describe('encodings', () => {
   test('base64 is found at every alignment in either alphabet, up to the sextets shared with neighbours', () => {
-    const bytes = fc.uint8Array({ maxLength: 12 });
+    // What follows begins with set bits: zeros there look like the filling at the end of the text.
+    const following = fc.uint8Array({ min: 0x40, maxLength: 12 });
     fc.assert(
       fc.property(
-        bytes,
+        fc.uint8Array({ maxLength: 12 }),
         secretText,
-        bytes,
+        following,
         fc.constantFrom('base64', 'base64url'),
         (before, secret, after, alphabet) => {
           const trimmed = secret.trim();
           const whole = Buffer.concat([before, Buffer.from(trimmed), after]);
           const text = whole.toString(alphabet === 'base64' ? 'base64' : 'base64url');
           const first = Math.ceil((before.length * 8) / 6);
-          const end = Math.floor(((whole.length - after.length) * 8) / 6);
+          const shared = Math.floor(((whole.length - after.length) * 8) / 6);
+          const end = after.length > 0 ? shared : text.replace(/=+$/, '').length;
           expect(redact(secret, text)).toBe(text.slice(0, first) + redactionMark + text.slice(end));
         },
       ),

@@ -1,0 +1,116 @@
+import { OutriderError } from '@outrider/protocol';
+import type { ExecutorResult, RunnerMachine, StopReason, TaskContext } from '@outrider/nodes/contract';
+import type { SecretSet } from '../redaction/redactor.ts';
+import { createMicrosecondClock, instantOf } from './clock.ts';
+import type { ExecutionRequest } from './contract.ts';
+import type { ExecutorModule, ExecutorTable } from './executor-table.ts';
+import type { EndedAttempt, Handle } from './messages.ts';
+import { OutputPipe } from './output-pipe.ts';
+import { secretsOf } from './secret-sets.ts';
+import { finalVerdict, neverEntered, overdue, thrown } from './verdict.ts';
+
+const microseconds = createMicrosecondClock();
+
+export interface AttemptPorts {
+  readonly machine: RunnerMachine;
+  readonly table: Promise<ExecutorTable>;
+  readonly entered: () => void;
+  readonly frames: (bytes: Uint8Array<ArrayBuffer>) => void;
+  /** Resolves once the handle is journalled. */
+  readonly handle: (handle: Handle) => Promise<void>;
+  /** Called once, after the last frames. */
+  readonly ended: (ended: EndedAttempt) => void;
+}
+
+export const loadExecutor = async (table: ExecutorTable, node: string): Promise<ExecutorModule> => {
+  const load = Object.hasOwn(table, node) ? table[node] : undefined;
+  if (load !== undefined) return load();
+  throw new OutriderError({
+    code: 'NodeUnknown',
+    message: `This runner has no executor for the node type ${node}; it knows ${Object.keys(table).sort().join(', ')}.`,
+    action: 'Correct the step, or update the runner.',
+  });
+};
+
+/** One attempt inside the thread: from the request to the verdict. */
+export class AttemptExecution {
+  readonly #request: ExecutionRequest;
+  readonly #ports: AttemptPorts;
+  readonly #secrets: SecretSet;
+  readonly #pipe: OutputPipe;
+  readonly #controller = new AbortController();
+  #startedAt = Date.now();
+  #stopped: StopReason | undefined;
+  #entered = false;
+  #ended = false;
+
+  constructor(request: ExecutionRequest, ports: AttemptPorts) {
+    this.#request = request;
+    this.#ports = ports;
+    this.#secrets = secretsOf(request.credential);
+    this.#pipe = new OutputPipe({ secrets: this.#secrets, post: ports.frames, now: microseconds });
+  }
+
+  async run(): Promise<void> {
+    let timeout: NodeJS.Timeout | undefined;
+    try {
+      const { execute } = await loadExecutor(await this.#ports.table, this.#request.spec.node);
+      if (this.#ended) return;
+      if (this.#stopped !== undefined) return this.#end(neverEntered(this.#stopped));
+      this.#startedAt = Date.now();
+      this.#entered = true;
+      this.#ports.entered();
+      timeout = setTimeout(() => this.stop('TimedOut'), this.#request.spec.timeoutMs);
+      this.#end(await execute(this.#context()));
+    } catch (error) {
+      this.#end(thrown(error, this.#stopped));
+    } finally {
+      clearTimeout(timeout);
+    }
+  }
+
+  /** The first reason counts. */
+  stop(reason: StopReason): void {
+    if (this.#stopped !== undefined || this.#ended) return;
+    this.#stopped = reason;
+    this.#controller.abort(reason);
+  }
+
+  /** Reports without the executor; whatever it does later goes nowhere. */
+  abandon(reason: StopReason): void {
+    this.stop(reason);
+    const stopped = this.#stopped ?? reason;
+    this.#end(this.#entered ? overdue(stopped) : neverEntered(stopped));
+  }
+
+  credit(bytes: number): void {
+    this.#pipe.credit(bytes);
+  }
+
+  #end(result: ExecutorResult): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#pipe.end();
+    this.#ports.ended({
+      ...finalVerdict(result, this.#secrets),
+      startedAt: instantOf(this.#startedAt),
+      finishedAt: instantOf(Date.now()),
+    });
+  }
+
+  #context(): TaskContext {
+    const { task, epoch, spec, credential } = this.#request;
+    return {
+      attempt: { task, epoch },
+      spec,
+      connection: spec.connection ?? {},
+      credential,
+      machine: this.#ports.machine,
+      signal: this.#controller.signal,
+      stdout: this.#pipe.stdout,
+      stderr: this.#pipe.stderr,
+      note: (line) => this.#pipe.note(line),
+      handle: (handle) => this.#ports.handle(handle),
+    };
+  }
+}

@@ -1,0 +1,40 @@
+import type { Problem } from '@outrider/protocol';
+import type { ExecutorResult, RunnerMachine, StopReason } from '@outrider/nodes/contract';
+import type { ExecutionRequest } from './contract.ts';
+
+export type Handle = Readonly<Record<string, string | number>>;
+
+/** What the thread is given when it starts. Nothing secret: secrets come with `execute`. */
+export interface WorkerSettings {
+  readonly machine: RunnerMachine;
+  /** Module to take the executors from instead of the product's. */
+  readonly executors: string | undefined;
+}
+
+/** An ended attempt without its log, which the main thread seals. Redacted and bounded. */
+export interface EndedAttempt extends ExecutorResult {
+  readonly startedAt: string;
+  readonly finishedAt: string;
+}
+
+/** `key` is the attempt's, `id` that of one question. */
+export type ToWorker =
+  | { readonly type: 'ping' }
+  | { readonly type: 'execute'; readonly key: string; readonly request: ExecutionRequest }
+  | { readonly type: 'stop'; readonly key: string; readonly reason: StopReason }
+  /** The executor did not end in time: report without it. */
+  | { readonly type: 'abandon'; readonly key: string; readonly reason: StopReason }
+  /** So many bytes of frames were taken by the journal. */
+  | { readonly type: 'credit'; readonly key: string; readonly bytes: number }
+  | { readonly type: 'handled'; readonly id: number; readonly problem: Problem | undefined }
+  | { readonly type: 'reap'; readonly id: number; readonly node: string; readonly handle: Handle };
+
+export type FromWorker =
+  | { readonly type: 'pong' }
+  | { readonly type: 'ready' }
+  | { readonly type: 'entered'; readonly key: string; readonly at: number }
+  /** Whole frames; their buffer is transferred. */
+  | { readonly type: 'frames'; readonly key: string; readonly bytes: Uint8Array }
+  | { readonly type: 'handle'; readonly key: string; readonly id: number; readonly handle: Handle }
+  | { readonly type: 'ended'; readonly key: string; readonly ended: EndedAttempt }
+  | { readonly type: 'reaped'; readonly id: number; readonly gone: boolean };

@@ -1,0 +1,85 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { OutriderError, type Problem } from '@outrider/protocol';
+import { AttemptExecution, loadExecutor } from './attempt-execution.ts';
+import { loadExecutorTable } from './executor-table.ts';
+import type { FromWorker, Handle, ToWorker, WorkerSettings } from './messages.ts';
+
+/** Entry of the executor thread. It knows executors and secrets, and neither journal nor network to the operator. */
+if (parentPort === null) throw new Error('worker.ts runs as a worker thread only');
+const port = parentPort;
+const { machine, executors } = workerData as WorkerSettings;
+const table = loadExecutorTable(executors);
+const attempts = new Map<string, AttemptExecution>();
+const questions = new Map<number, (problem: Problem | undefined) => void>();
+let lastQuestion = 0;
+
+const post = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void =>
+  port.postMessage(message, transfer);
+
+const journalHandle = (key: string, handle: Handle): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const id = (lastQuestion += 1);
+    questions.set(id, (problem) => (problem === undefined ? resolve() : reject(new OutriderError(problem))));
+    post({ type: 'handle', key, id, handle });
+  });
+
+const execute = async ({ key, request }: Extract<ToWorker, { type: 'execute' }>): Promise<void> => {
+  const attempt = new AttemptExecution(request, {
+    machine,
+    table,
+    entered: () => post({ type: 'entered', key, at: performance.timeOrigin + performance.now() }),
+    frames: (bytes) => post({ type: 'frames', key, bytes }, [bytes.buffer]),
+    handle: (handle) => journalHandle(key, handle),
+    ended: (ended) => {
+      attempts.delete(key);
+      post({ type: 'ended', key, ended });
+    },
+  });
+  attempts.set(key, attempt);
+  await attempt.run();
+};
+
+/** What cannot be ended, for whatever reason, is not surely gone. */
+const reap = async ({ id, node, handle }: Extract<ToWorker, { type: 'reap' }>): Promise<void> => {
+  const gone = await loadExecutor(await table, node)
+    .then((module) => module.reap?.(handle) ?? false)
+    .catch(() => false);
+  post({ type: 'reaped', id, gone });
+};
+
+const answered = ({ id, problem }: Extract<ToWorker, { type: 'handled' }>): void => {
+  questions.get(id)?.(problem);
+  questions.delete(id);
+};
+
+/** An attempt that has ended hears nothing more. */
+const tell = (key: string, act: (attempt: AttemptExecution) => void): void => {
+  const attempt = attempts.get(key);
+  if (attempt !== undefined) act(attempt);
+};
+
+const receive = async (message: ToWorker): Promise<void> => {
+  switch (message.type) {
+    case 'ping':
+      return post({ type: 'pong' });
+    case 'execute':
+      return execute(message);
+    case 'stop':
+      return tell(message.key, (attempt) => attempt.stop(message.reason));
+    case 'abandon':
+      return tell(message.key, (attempt) => attempt.abandon(message.reason));
+    case 'credit':
+      return tell(message.key, (attempt) => attempt.credit(message.bytes));
+    case 'handled':
+      return answered(message);
+    case 'reap':
+      return reap(message);
+  }
+};
+
+port.on('message', (message: ToWorker) => void receive(message));
+table.then(
+  () => post({ type: 'ready' }),
+  // Each attempt reports it in its own result.
+  () => undefined,
+);
