@@ -58,7 +58,7 @@ export class RunningAttempt {
   }
 
   stop(reason: StopReason): void {
-    if (this.#stopped !== undefined) return;
+    if (this.#stopped !== undefined || this.#settled) return;
     this.#stopped = reason;
     this.#expectEnd(0, reason);
   }
