@@ -13,6 +13,8 @@ export interface OpenBaoOptions {
   readonly footprint?: Footprint;
   /** Address of the TLS listener. Default: 127.0.0.1. */
   readonly address?: string;
+  /** Of the TLS listener. Default: a free one. */
+  readonly port?: number;
   /** Further names and addresses in its certificate. */
   readonly hosts?: readonly string[];
 }
@@ -74,7 +76,7 @@ export async function startOpenBao(options: OpenBaoOptions = {}): Promise<OpenBa
 async function launch(footprint: Footprint, options: OpenBaoOptions): Promise<OpenBao> {
   const folder = footprint.subfolder('openbao');
   const address = options.address ?? '127.0.0.1';
-  const port = await freePort(address);
+  const port = options.port ?? (await freePort(address));
   const { certFile: caFile } = await createAuthority(folder, 'outrider-local-openbao');
   const hosts = [...new Set([address, '127.0.0.1', 'localhost', ...(options.hosts ?? [])])];
   const server = await issueCertificate(folder, { name: 'server', commonName: 'openbao', hosts });
