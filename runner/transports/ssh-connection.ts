@@ -97,10 +97,10 @@ function dial(
       // A message and its go are small packets, each waiting for the answer to the one before.
       client.setNoDelay(true);
     });
-    client.once('error', fail);
+    // Stays for the client's life: it may report a second error after the first, and nobody else would take that.
+    client.on('error', fail);
     client.once('close', early);
     client.once('ready', () => {
-      client.off('error', fail);
       client.off('close', early);
       resolve(connection(client, options));
     });
@@ -133,8 +133,6 @@ function connection(client: Client, options: SshOptions): SshConnection {
       resolve();
     });
   });
-  // A later error is always followed by `close`, which is where it is dealt with.
-  client.on('error', () => client.destroy());
   return {
     endpoint,
     closed,

@@ -56,7 +56,10 @@ describe('a command text splits as in a POSIX shell', () => {
   });
 
   test('for any words that are quoted, with the shell as judge', () => {
-    const word = fc.string({ unit: fc.constantFrom(...'ab \t\n\'"\\$`;|&<>()*#~!{}[]=-'.split('')), maxLength: 12 });
+    const word = fc.string({
+      unit: fc.constantFrom(...'ab \t\n\'"\\$`;|&<>()*#~!{}[]=-'.split('')),
+      maxLength: 12,
+    });
     fc.assert(
       fc.property(fc.array(fc.array(word, { maxLength: 4 }), { minLength: 1, maxLength: 3 }), (calls) => {
         const text = calls.map((words) => quoteLine(['kubectl', ...words])).join('\n');

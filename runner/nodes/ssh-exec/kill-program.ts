@@ -48,6 +48,15 @@ one() {
     fi
   fi
 }
+marked() {
+  if printf x | grep -zqxF x 2>/dev/null; then
+    grep -lzxF "OUTRIDER_ATTEMPT=$m" /proc/[0-9]*/environ 2>/dev/null
+  else
+    for f in /proc/[0-9]*/environ; do
+      tr "\\\\000" "\\\\012" 2>/dev/null <"$f" | grep -qxF "OUTRIDER_ATTEMPT=$m" && echo "$f"
+    done
+  fi
+}
 table() {
   if [ -r /proc/self/stat ]; then
     for f in /proc/[0-9]*; do
@@ -55,11 +64,9 @@ table() {
       { read -r y <"$f/stat"; } 2>/dev/null
       [ -n "$y" ] && one "\${f#/proc/}" \${y##*) }
     done
-    for f in $(grep -lF "OUTRIDER_ATTEMPT=$m" /proc/[0-9]*/environ 2>/dev/null); do
-      if tr "\\\\000" "\\\\012" 2>/dev/null <"$f" | grep -qxF "OUTRIDER_ATTEMPT=$m"; then
-        f=\${f#/proc/}
-        q="$q\${f%/environ} "
-      fi
+    for f in $(marked); do
+      f=\${f#/proc/}
+      q="$q\${f%/environ} "
     done
   else
     ps -A -o pid= -o stat= -o ppid= -o pgid= >"$d/ps"
