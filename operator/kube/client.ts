@@ -3,11 +3,13 @@ import type { KubeClient, KubeObject, ResourceType } from './contract.ts';
 import { isConflict, isNotFound, KubeError } from './kube-error.ts';
 import { listPages, withoutManagedFields } from './list-pages.ts';
 import { pathOf, queryOf } from './resources.ts';
-import { createTransport, failureOf, type Call } from './transport.ts';
+import { createTransport, failureOf, type SignalledCall } from './transport.ts';
 
 export interface KubeClientOptions {
   /** Version of the product, for the User-Agent. @default none */
   readonly version?: string;
+  /** How long a request may take in all, in milliseconds; for a watch, until its headers. @default 15,000 */
+  readonly deadlineMs?: number;
 }
 
 export const mergePatchType = 'application/merge-patch+json';
@@ -17,7 +19,7 @@ export const mergePatchType = 'application/merge-patch+json';
  * plugins, a ServiceAccount's rotating token); requests, deadlines and streams are our own.
  */
 export const createKubeClient = (kubeConfig: KubeConfig, options: KubeClientOptions = {}): KubeClient => {
-  const transport = createTransport(kubeConfig);
+  const transport = createTransport(kubeConfig, { deadlineMs: options.deadlineMs ?? 15_000 });
   const agent = options.version === undefined ? 'outrider-operator' : `outrider-operator/${options.version}`;
   const base = { Accept: 'application/json', 'User-Agent': agent };
 
@@ -111,7 +113,7 @@ const parseAnswer = (call: string, text: string): unknown => {
 
 /** The parsed lines of an open stream, as they come; it ends when the server ends it. */
 const readLines = async function* (
-  call: Call & { signal: AbortSignal },
+  call: SignalledCall,
   open: () => Promise<NodeJS.ReadableStream>,
 ): AsyncGenerator<unknown> {
   const stream = await open();

@@ -4,8 +4,6 @@ import https from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { failureFrom, KubeError, type TransportReason } from './kube-error.ts';
 
-/** How long a request may take in all, in milliseconds; for a watch, until its headers. */
-export const requestDeadlineMs = 15_000;
 /** Probing of an idle connection starts after this time; libuv gives up 10 s later. */
 const keepAliveProbeMs = 15_000;
 /** Credentials are asked for again after this time: a ServiceAccount's token file rotates. */
@@ -19,12 +17,17 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A call that ends with its signal. */
+export type SignalledCall = Call & { readonly signal: AbortSignal };
+/** `deadlineMs`: until the headers. */
+type TimedCall = SignalledCall & { readonly deadlineMs: number };
+
 /** One API server: authenticated requests over kept-alive connections. */
 export interface Transport {
   /** The answer's text; throws KubeError for every answer that is not 2xx and for none at all. */
   send(call: Call): Promise<string>;
   /** The open answer, once its headers say 2xx. It ends with the signal. */
-  open(call: Call & { signal: AbortSignal }): Promise<http.IncomingMessage>;
+  open(call: SignalledCall): Promise<http.IncomingMessage>;
 }
 
 /** What client-node fills in: TLS material, credentials, and headers as a plain record. */
@@ -35,7 +38,11 @@ interface Access {
   readonly until: number;
 }
 
-export const createTransport = (kubeConfig: KubeConfig): Transport => {
+/** `deadlineMs`: how long a request may take in all; for a watch, until its headers. */
+export const createTransport = (
+  kubeConfig: KubeConfig,
+  { deadlineMs }: { readonly deadlineMs: number },
+): Transport => {
   const agentFor = createAgents();
   let access: Promise<Access> | undefined;
 
@@ -46,7 +53,7 @@ export const createTransport = (kubeConfig: KubeConfig): Transport => {
     return (await access).options;
   };
 
-  const open = async (call: Call & { signal: AbortSignal }): Promise<http.IncomingMessage> => {
+  const open = async (call: SignalledCall): Promise<http.IncomingMessage> => {
     const server = kubeConfig.getCurrentCluster()?.server;
     if (server === undefined)
       throw transportFailure(call, 'Unreachable', new Error('the kubeconfig names no cluster'));
@@ -57,7 +64,10 @@ export const createTransport = (kubeConfig: KubeConfig): Transport => {
       access = undefined;
       throw transportFailure(call, 'Unreachable', error);
     }
-    const response = await exchange(new URL(server.replace(/\/+$/, '') + call.path), options, call);
+    const response = await exchange(new URL(server.replace(/\/+$/, '') + call.path), options, {
+      ...call,
+      deadlineMs,
+    });
     const status = response.statusCode ?? 0;
     if (status >= 200 && status < 300) return response;
     if (status === 401) access = undefined;
@@ -70,9 +80,14 @@ export const createTransport = (kubeConfig: KubeConfig): Transport => {
   };
 
   const send = async (call: Call): Promise<string> => {
-    const deadline = AbortSignal.timeout(requestDeadlineMs);
-    const signal = call.signal === undefined ? deadline : AbortSignal.any([call.signal, deadline]);
-    return readText(await open({ ...call, signal }), { ...call, signal });
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new TimeoutError()), deadlineMs);
+    const signal = call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]);
+    try {
+      return await readText(await open({ ...call, signal }), { ...call, signal });
+    } finally {
+      clearTimeout(timer);
+    }
   };
 
   return { send, open };
@@ -109,11 +124,7 @@ const readAccess = async (
 const idempotent = new Set(['GET', 'PATCH', 'PUT', 'DELETE']);
 
 /** Sends; repeats once where the server had closed the kept-alive connection just before. */
-const exchange = async (
-  url: URL,
-  options: AccessOptions,
-  call: Call & { signal: AbortSignal },
-): Promise<http.IncomingMessage> => {
+const exchange = async (url: URL, options: AccessOptions, call: TimedCall): Promise<http.IncomingMessage> => {
   const first = await attempt(url, options, call);
   if (first.response !== undefined) return first.response;
   const stale = first.reused && !call.signal.aborted && idempotent.has(call.method);
@@ -127,14 +138,14 @@ type Attempt =
   | { readonly response: http.IncomingMessage; readonly error?: undefined; readonly reused: boolean }
   | { readonly response?: undefined; readonly error: unknown; readonly reused: boolean };
 
-const attempt = (url: URL, options: AccessOptions, call: Call & { signal: AbortSignal }): Promise<Attempt> =>
+const attempt = (url: URL, options: AccessOptions, call: TimedCall): Promise<Attempt> =>
   new Promise((resolve) => {
     if (call.signal.aborted) return resolve({ error: call.signal.reason, reused: false });
     const headers = { ...options.headers, ...call.headers, ...lengthOf(call.body) };
     const { request: send } = url.protocol === 'http:' ? http : https;
     const request = send(url, { ...options, method: call.method, headers, signal: call.signal });
     // A watch has no deadline of its own, so its headers have: an API server that accepts and says nothing is down.
-    const headersDue = setTimeout(() => request.destroy(new TimeoutError()), requestDeadlineMs);
+    const headersDue = setTimeout(() => request.destroy(new TimeoutError()), call.deadlineMs);
     request.once('socket', (socket) => socket.setKeepAlive(true, keepAliveProbeMs));
     request.once('response', (response) => {
       clearTimeout(headersDue);
@@ -157,10 +168,7 @@ const lengthOf = (body: string | undefined): Record<string, string> =>
 const isReset = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 
-const readText = async (
-  response: http.IncomingMessage,
-  call: Call & { signal: AbortSignal },
-): Promise<string> => {
+const readText = async (response: http.IncomingMessage, call: SignalledCall): Promise<string> => {
   try {
     response.setEncoding('utf8');
     let text = '';
@@ -172,14 +180,14 @@ const readText = async (
 };
 
 /** The KubeError for a connection that failed or was ended by the call's signal. */
-export const failureOf = (call: Call & { signal: AbortSignal }, error: unknown): KubeError => {
+export const failureOf = (call: SignalledCall, error: unknown): KubeError => {
   const cause: unknown = call.signal.aborted ? call.signal.reason : error;
   const late = cause instanceof Error && cause.name === 'TimeoutError';
   return transportFailure(call, late ? 'Timeout' : call.signal.aborted ? 'Aborted' : 'Unreachable', cause);
 };
 
 const describe = (reason: TransportReason, cause: unknown): string => {
-  if (reason === 'Timeout') return `no answer within ${requestDeadlineMs / 1000} s`;
+  if (reason === 'Timeout') return 'it took longer than it may';
   if (reason === 'Aborted') return 'it was given up';
   return cause instanceof Error ? cause.message : String(cause);
 };
