@@ -86,7 +86,7 @@ test('no sequence of commands, lost answers, restarts and clones breaks the inva
       const { tasks } = await snapshot(world);
       expect(tasks.filter(({ state }) => !terminalStates.has(state))).toEqual([]);
     }),
-    { numRuns: 120 },
+    { numRuns: 150, interruptAfterTimeLimit: 90_000, markInterruptAsFailure: true },
   );
   // The sequences are worth something only if they reach every state.
   expect([...reached].sort()).toEqual(
