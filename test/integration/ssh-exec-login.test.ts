@@ -1,8 +1,11 @@
 import { closeConnections, execute } from '@outrider/nodes/ssh-exec/execute';
 import type { TestContext } from '@outrider/nodes/test-context';
 import { OutriderError, type NodeInput } from '@outrider/protocol';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { must } from '../servers/command.ts';
 import { freePort } from '../servers/ports.ts';
 import { startSshd, type Sshd } from '../servers/sshd.ts';
 import { sshAttempt, type SshMore } from './ssh-fixture.ts';
@@ -42,6 +45,29 @@ describe('login', () => {
     expect([result.outcome, attempt.stdout()]).toEqual(['Succeeded', 'deploy\n']);
   });
 
+  test('with an encrypted key needs its passphrase', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+    try {
+      const file = join(folder, 'key');
+      await must('cp', [server.clientKeyFile, file]);
+      await must('ssh-keygen', ['-q', '-p', '-P', '', '-N', 'open sesame', '-f', file]);
+      const privateKey = readFileSync(file, 'utf8');
+      const attempt = ssh({ script: 'true' }, { credential: { privateKey, passphrase: 'open sesame' } });
+      expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+      const messages = await Promise.all(
+        [{ privateKey }, { privateKey, passphrase: 'wrong' }].map(
+          async (credential) => (await refusal(ssh({ script: 'true' }, { credential }))).message,
+        ),
+      );
+      expect(messages).toEqual([
+        'The private key of the credential is unusable: it is encrypted, and the credential has no passphrase.',
+        'The private key of the credential is unusable: it cannot be decrypted with the passphrase.',
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   test('with the wrong password is AuthenticationFailed', async () => {
     const error = await refusal(ssh({ script: 'true' }, { credential: { password: 'wrong' } }));
     expect([error.code, error.message]).toEqual([
@@ -78,6 +104,24 @@ describe('host keys', () => {
   test('by known_hosts lines of the target, or of the machine', async () => {
     const pinned = ssh({ script: 'true' }, { target: { hostKey: server.knownHosts } });
     expect((await execute(pinned.context)).outcome).toBe('Succeeded');
+  });
+
+  test('by the fingerprint of any of the server’s keys, whichever the client would ask for first', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+    const file = join(folder, 'host_ecdsa');
+    await must('ssh-keygen', ['-q', '-t', 'ecdsa', '-N', '', '-f', file]);
+    const own = await startSshd({ config: [`HostKey ${file}`] });
+    try {
+      const [, hostKey = ''] = (await must('ssh-keygen', ['-l', '-f', `${file}.pub`])).split(' ');
+      expect(hostKey).not.toBe(own.hostKeyFingerprint);
+      for (const pinned of [hostKey, own.hostKeyFingerprint]) {
+        const attempt = ssh({ script: 'true' }, { target: { hostKey: pinned } }, own);
+        expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+      }
+    } finally {
+      await own.stop();
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('an unknown one is refused with its fingerprint and the line to add', async () => {

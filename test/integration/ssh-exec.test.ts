@@ -1,7 +1,9 @@
 import { closeConnections, execute } from '@outrider/nodes/ssh-exec/execute';
+import { killAfterLoss } from '@outrider/nodes/ssh-exec/remote-kill';
 import type { TestContext } from '@outrider/nodes/test-context';
 import type { NodeInput } from '@outrider/protocol';
 import { processEntry } from '@outrider/transports/process-table';
+import { SshPool } from '@outrider/transports/ssh-pool';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -155,6 +157,29 @@ test('when the line is cut, the step fails with ConnectionLost and what still ra
   } finally {
     await own.stop();
   }
+});
+
+test('a target that cannot be found again leaves the end of the script unconfirmed', async () => {
+  const own = await startSshd();
+  const options = {
+    host: own.host,
+    port: own.port,
+    user: own.user,
+    auth: { privateKey: own.clientKeyPem },
+    hostKey: { host: own.host, port: own.port, pinned: own.hostKeyFingerprint },
+  };
+  const pool = new SshPool();
+  const { connection } = await pool.exec({ namespace: 'default' }, options, 'true');
+  pool.close();
+  await connection.closed;
+  await own.stop();
+  const leader = { pid: 1, startTime: '1', bootId: 'boot', folder: '/none' };
+  expect(
+    await killAfterLoss({ pool, connection, options, leader, marker: 'none/1', reconnectMs: 0 }),
+  ).toEqual({
+    found: true,
+    left: `whether anything of it is left on 127.0.0.1 could not be checked: Cannot reach 127.0.0.1:${own.port}: the connection was refused.`,
+  });
 });
 
 test('twenty steps at once on one target, twice as many as sshd gives to a connection', async () => {

@@ -13,14 +13,15 @@ export interface RemoteTree {
   readonly leader: RemoteLeader;
   /** Value of the marker variable. */
   readonly marker: string;
+  /** How long a lost target is looked for. Default: 60,000 ms. */
+  readonly reconnectMs?: number;
 }
 
 /** From TERM to KILL. */
 const GRACE_S = 5;
 /** For the whole call: grace, 5 s after KILL, and the way there and back on a slow line. */
 const LIMIT_MS = 30_000;
-/** How long a lost target is looked for, and how often. */
-const RECONNECT_MS = 60_000;
+/** How often a lost target is looked for. */
 const RETRY_MS = 2_000;
 
 /** Ends the tree over a channel of its own and says what is left. Never rejects: what cannot be checked is `left`. */
@@ -64,9 +65,9 @@ function readReport(text: string, host: string): KillReport {
   throw new Error(`${host} gave no answer`);
 }
 
-/** After the line was lost: looks for the target for a minute, and ends what still runs. */
+/** After the line was lost: looks for the target for `reconnectMs`, and ends what still runs. */
 export async function killAfterLoss(tree: RemoteTree): Promise<KillReport> {
-  const deadline = performance.now() + RECONNECT_MS;
+  const deadline = performance.now() + (tree.reconnectMs ?? 60_000);
   for (;;) {
     const report = await killRemote(tree);
     if (report.left === undefined || performance.now() + RETRY_MS > deadline) return report;
