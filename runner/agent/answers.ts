@@ -1,5 +1,5 @@
 import { errorStatus, OutriderError, type ErrorCode } from '@outrider/protocol';
-import type { HttpResponse } from './http.ts';
+import type { HttpResponse } from './exchange.ts';
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { OutriderError, paths } from '@outrider/protocol';
 import { bodyOf } from './answers.ts';
 import { privateFolder, readIfThere, writeDurably } from './files.ts';
-import { createTransport, type ProxySettings } from './http.ts';
+import type { ProxySettings } from './exchange.ts';
+import { createTransport } from './http.ts';
 
 const fileName = 'ca.pem';
 

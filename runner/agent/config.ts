@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { definitions } from '@outrider/nodes';
 import { parse as parseYaml } from 'yaml';
-import { proxyFromEnvironment, type ProxySettings } from './http.ts';
+import { proxyFromEnvironment, type ProxySettings } from './exchange.ts';
 import type { LogFormat } from './log.ts';
 import {
   configInvalid,

@@ -1,13 +1,15 @@
+import { setMaxListeners } from 'node:events';
 import { OutriderError } from '@outrider/protocol';
-import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import {
+  createConnections,
+  exchange,
+  type Connections,
+  type HttpResponse,
+  type ProxySettings,
+} from './exchange.ts';
 
 /** Requests of one lane never wait for those of another: a held poll or a slow log upload delays no result. */
 export type LaneName = 'poll' | 'control' | 'reports' | 'logs';
-
-export interface ProxySettings {
-  readonly httpsProxy?: string;
-  readonly noProxy?: string;
-}
 
 export interface TransportOptions {
   /** Base URL of the runner API, such as https://runners.example.com:8443. */
@@ -30,12 +32,6 @@ export interface HttpRequest {
   readonly silenceMs?: number;
 }
 
-export interface HttpResponse {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly text: string;
-}
-
 export interface Transport {
   readonly url: string;
   /** Resolves with any HTTP answer. @throws OutriderError OperatorUnreachable, CertificateMismatch */
@@ -43,29 +39,7 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-/** Answers beyond this are not of this protocol. */
-const maxAnswerBytes = 64 * 1024 * 1024;
-
 const connections: Readonly<Record<LaneName, number>> = { poll: 1, control: 8, reports: 1, logs: 1 };
-
-const createLane = (name: LaneName, options: TransportOptions): Dispatcher => {
-  const tls = {
-    minVersion: 'TLSv1.3' as const,
-    rejectUnauthorized: options.verify ?? true,
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
-  };
-  const common = {
-    allowH2: false,
-    pipelining: 1,
-    connections: connections[name],
-    keepAliveTimeout: 600_000,
-    keepAliveMaxTimeout: 600_000,
-    connect: { ...tls, timeout: 10_000, keepAliveInitialDelay: 30_000 },
-  };
-  const { httpsProxy, noProxy = '' } = options.proxy ?? {};
-  if (httpsProxy === undefined || httpsProxy === '') return new Agent(common);
-  return new EnvHttpProxyAgent({ ...common, httpProxy: '', httpsProxy, noProxy, requestTls: tls });
-};
 
 const certificateCodes = new Set([
   'CERT_HAS_EXPIRED',
@@ -118,58 +92,43 @@ export const explainFailure = (url: string, error: unknown): OutriderError => {
 /** Connections to one operator, kept open: a connection of its own for the poll, for reports and for logs. */
 export const createTransport = (options: TransportOptions): Transport => {
   const url = options.url.replace(/\/+$/, '');
-  const { origin, pathname } = new URL(url);
-  const prefix = pathname === '/' ? '' : pathname;
-  const lanes: Record<LaneName, Dispatcher> = {
-    poll: createLane('poll', options),
-    control: createLane('control', options),
-    reports: createLane('reports', options),
-    logs: createLane('logs', options),
+  const { verify, ca, proxy } = options;
+  const open = (lane: LaneName): Connections =>
+    createConnections(true, {
+      connections: connections[lane],
+      minVersion: 'TLSv1.3',
+      ...(verify === undefined ? {} : { verify }),
+      ...(ca === undefined ? {} : { ca }),
+      ...(proxy === undefined ? {} : { proxy }),
+    });
+  const lanes: Record<LaneName, Connections> = {
+    poll: open('poll'),
+    control: open('control'),
+    reports: open('reports'),
+    logs: open('logs'),
   };
-
-  const read = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
-    const parts: Uint8Array[] = [];
-    let size = 0;
-    for await (const part of body) {
-      size += part.length;
-      if (size > maxAnswerBytes) throw new Error(`an answer of over ${maxAnswerBytes} bytes`);
-      parts.push(part);
-    }
-    return Buffer.concat(parts).toString('utf8');
-  };
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
 
   return {
     url,
-    send: async (request) => {
-      const silence = request.silenceMs ?? 15_000;
+    send: async ({ lane, path, signal, silenceMs = 15_000, ...request }) => {
+      const either = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
       try {
-        const answer = await lanes[request.lane].request({
-          origin,
-          path: prefix + request.path,
-          method: request.method,
-          headersTimeout: silence,
-          bodyTimeout: silence,
-          ...(request.headers === undefined ? {} : { headers: { ...request.headers } }),
-          ...(request.body === undefined ? {} : { body: request.body }),
-          ...(request.signal === undefined ? {} : { signal: request.signal }),
+        return await exchange({
+          ...request,
+          url: url + path,
+          connections: lanes[lane],
+          signal: either,
+          silenceMs,
         });
-        return { status: answer.statusCode, headers: answer.headers, text: await read(answer.body) };
       } catch (error) {
         throw explainFailure(url, error);
       }
     },
     close: async () => {
-      await Promise.all(Object.values(lanes).map((lane) => lane.destroy()));
+      closing.abort();
+      for (const lane of Object.values(lanes)) lane.destroy();
     },
-  };
-};
-
-/** HTTPS_PROXY and NO_PROXY, in either case, as other tools read them. */
-export const proxyFromEnvironment = (env: Readonly<Record<string, string | undefined>>): ProxySettings => {
-  const httpsProxy = env['https_proxy'] ?? env['HTTPS_PROXY'];
-  const noProxy = env['no_proxy'] ?? env['NO_PROXY'];
-  return {
-    ...(httpsProxy === undefined ? {} : { httpsProxy }),
-    ...(noProxy === undefined ? {} : { noProxy }),
   };
 };

@@ -8,7 +8,8 @@ import {
 } from '@outrider/protocol';
 import { bodyOf, objectWith } from './answers.ts';
 import { fetchCa, loadCa, storeCa } from './ca.ts';
-import { createTransport, type ProxySettings, type Transport } from './http.ts';
+import type { ProxySettings } from './exchange.ts';
+import { createTransport, type Transport } from './http.ts';
 import { createKey, loadKey, type RunnerKey } from './key.ts';
 import { problemFields, type Logger } from './log.ts';
 import { asOutriderError, classify, retryAfter } from './persist.ts';

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { paths, type TokenResponse } from '@outrider/protocol';
 import { generateProof } from 'dpop';
 import { bodyOf, header, objectWith } from './answers.ts';
-import type { HttpResponse, LaneName, Transport } from './http.ts';
+import type { HttpResponse } from './exchange.ts';
+import type { LaneName, Transport } from './http.ts';
 import type { RunnerKey } from './key.ts';
 
 /** A request that carries proof of the runner's key. */

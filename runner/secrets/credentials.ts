@@ -1,6 +1,6 @@
 import { OutriderError, type AttemptRef, type CredentialsRequest } from '@outrider/protocol';
 import type { RunnerApi } from '../agent/api.ts';
-import type { ProxySettings } from '../agent/http.ts';
+import type { ProxySettings } from '../agent/exchange.ts';
 import type { RunnerKey } from '../agent/key.ts';
 import { asOutriderError, type Persist } from '../agent/persist.ts';
 import type { Session } from '../agent/session.ts';

@@ -1,11 +1,11 @@
 import { OutriderError, type VaultGrant } from '@outrider/protocol';
-import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { createConnections, exchange, type Connections, type ProxySettings } from '../agent/exchange.ts';
 
 const callMs = 10_000;
 const tries = 3;
 
 export interface VaultOptions {
-  readonly proxy?: { readonly httpsProxy?: string; readonly noProxy?: string };
+  readonly proxy?: ProxySettings;
   readonly signal: AbortSignal;
 }
 
@@ -47,21 +47,6 @@ const encodePath = (path: string): string => {
   return segments.map(encodeURIComponent).join('/');
 };
 
-const createDispatcher = (grant: VaultGrant, proxy: VaultOptions['proxy']): Dispatcher => {
-  const tls = grant.caBundle === undefined ? {} : { ca: grant.caBundle };
-  const connect = { ...tls, timeout: callMs };
-  const { httpsProxy, noProxy = '' } = proxy ?? {};
-  if (httpsProxy === undefined || httpsProxy === '') return new Agent({ allowH2: false, connect });
-  return new EnvHttpProxyAgent({
-    allowH2: false,
-    connect,
-    httpProxy: '',
-    httpsProxy,
-    noProxy,
-    requestTls: tls,
-  });
-};
-
 const unreachable = (address: string, why: string, cause?: unknown): OutriderError =>
   new OutriderError(
     {
@@ -82,22 +67,25 @@ const reasonOf = (error: unknown): string => {
 /** One Vault, one attempt: nothing is shared, so that no token can serve another attempt. */
 class VaultSession {
   readonly #grant: VaultGrant;
-  readonly #dispatcher: Dispatcher;
+  readonly #connections: Connections;
   readonly #signal: AbortSignal;
 
   constructor(grant: VaultGrant, options: VaultOptions) {
     this.#grant = grant;
-    this.#dispatcher = createDispatcher(grant, options.proxy);
+    this.#connections = createConnections(grant.address.startsWith('https:'), {
+      connections: 1,
+      ...(grant.caBundle === undefined ? {} : { ca: grant.caBundle }),
+      ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+    });
     this.#signal = options.signal;
   }
 
   async #once(call: Call, signal: AbortSignal): Promise<Answer> {
-    const base = this.#grant.address.replace(/\/+$/, '');
-    const { origin, pathname } = new URL(`${base}/v1/${call.path}`);
-    const response = await this.#dispatcher.request({
-      origin,
-      path: pathname,
+    const response = await exchange({
+      url: `${this.#grant.address.replace(/\/+$/, '')}/v1/${call.path}`,
       method: call.method,
+      connections: this.#connections,
+      silenceMs: callMs,
       headers: {
         'x-vault-request': 'true',
         ...(this.#grant.vaultNamespace === undefined
@@ -109,11 +97,11 @@ class VaultSession {
       ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
       signal,
     });
-    const text = await response.body.text();
+    const { status, text } = response;
     try {
-      return { status: response.statusCode, body: text === '' ? undefined : JSON.parse(text) };
+      return { status, body: text === '' ? undefined : JSON.parse(text) };
     } catch {
-      return { status: response.statusCode, body: undefined };
+      return { status, body: undefined };
     }
   }
 
@@ -181,8 +169,8 @@ class VaultSession {
     await this.#once(call, AbortSignal.timeout(callMs)).catch(() => undefined);
   }
 
-  async close(): Promise<void> {
-    await this.#dispatcher.destroy();
+  close(): void {
+    this.#connections.destroy();
   }
 }
 
@@ -216,6 +204,6 @@ export const readVault = async (
       await session.revoke(token);
     }
   } finally {
-    await session.close();
+    session.close();
   }
 };
