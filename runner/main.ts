@@ -166,7 +166,7 @@ const work = async (context: Context, onAgent: (agent: Agent) => void): Promise<
 
 const execute = async (line: CommandLine, surroundings: Surroundings): Promise<number> => {
   const { env, err, onSignal } = surroundings;
-  const config = line.config();
+  const config = await line.config();
   const token = await takeToken(env, config);
   const logger = createLogger({ format: config.logFormat, write: err });
   const joining = new AbortController();

@@ -14,14 +14,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const read = (argv: readonly string[], env: Record<string, string> = {}): RunnerConfig =>
+const read = (argv: readonly string[], env: Record<string, string> = {}): Promise<RunnerConfig> =>
   readCommandLine(['run', ...argv], env).config();
 
 const fromFile = (
   text: string,
   argv: readonly string[] = [],
   env: Record<string, string> = {},
-): RunnerConfig => {
+): Promise<RunnerConfig> => {
   writeFileSync(path, text);
   return read(['--config', path, ...argv], env);
 };
@@ -29,28 +29,30 @@ const fromFile = (
 describe('precedence', () => {
   const file = 'name: from-file\ncapacity: 3\ntags: [a, b]\n';
 
-  test('an option wins over the environment', () => {
-    expect(fromFile(file, ['--name', 'from-flag'], { OUTRIDER_RUNNER_NAME: 'from-env' }).name).toBe(
-      'from-flag',
-    );
+  test('an option wins over the environment', async () => {
+    const config = await fromFile(file, ['--name', 'from-flag'], { OUTRIDER_RUNNER_NAME: 'from-env' });
+    expect(config.name).toBe('from-flag');
   });
 
-  test('the environment wins over the file', () => {
-    const config = fromFile(file, [], { OUTRIDER_RUNNER_NAME: 'from-env', OUTRIDER_RUNNER_TAGS: 'x, y' });
+  test('the environment wins over the file', async () => {
+    const config = await fromFile(file, [], {
+      OUTRIDER_RUNNER_NAME: 'from-env',
+      OUTRIDER_RUNNER_TAGS: 'x, y',
+    });
     expect(config).toMatchObject({ name: 'from-env', tags: ['x', 'y'], capacity: 3 });
   });
 
-  test('the file wins over the default, and may be named by OUTRIDER_CONFIG', () => {
+  test('the file wins over the default, and may be named by OUTRIDER_CONFIG', async () => {
     writeFileSync(path, file);
-    expect(read([], { OUTRIDER_CONFIG: path })).toMatchObject({
+    expect(await read([], { OUTRIDER_CONFIG: path })).toMatchObject({
       name: 'from-file',
       tags: ['a', 'b'],
       capacity: 3,
     });
   });
 
-  test('defaults permit every node type but local-exec', () => {
-    const config = read([]);
+  test('defaults permit every node type but local-exec', async () => {
+    const config = await read([]);
     expect(config.nodes).toEqual(['kubectl-exec', 'ssh-exec']);
     expect(config).toMatchObject({
       localExec: false,
@@ -63,8 +65,8 @@ describe('precedence', () => {
   });
 });
 
-test('everything in the file is understood', () => {
-  const config = fromFile(
+test('everything in the file is understood', async () => {
+  const config = await fromFile(
     [
       'url: https://runners.example.com:8443',
       'stateDir: /srv/runner',
@@ -92,15 +94,15 @@ test('everything in the file is understood', () => {
   });
 });
 
-test('proxies come from the environment alone', () => {
+test('proxies come from the environment alone', async () => {
   const env = { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY: 'vault.internal' };
-  expect(read([], env).proxy).toEqual({ httpsProxy: 'http://proxy:3128', noProxy: 'vault.internal' });
+  expect((await read([], env)).proxy).toEqual({ httpsProxy: 'http://proxy:3128', noProxy: 'vault.internal' });
 });
 
 describe('errors name the place and the fix', () => {
-  const refusal = (act: () => unknown): { code: string; message: string } => {
+  const refusal = async (act: () => Promise<unknown>): Promise<{ code: string; message: string }> => {
     try {
-      act();
+      await act();
     } catch (error) {
       return error as { code: string; message: string };
     }
@@ -120,29 +122,29 @@ describe('errors name the place and the fix', () => {
       'nodes lists local-exec, but localExec is off.',
     ],
     ['a duration without a unit', 'drainTimeout: "90"', 'which is not a duration such as 90s or 1h30m.'],
-  ])('%s in the file', (_, text, words) => {
-    const error = refusal(() => fromFile(text));
+  ])('%s in the file', async (_, text, words) => {
+    const error = await refusal(async () => fromFile(text));
     expect(error.code).toBe('ConfigInvalid');
     expect(error.message).toContain(words);
   });
 
-  test('an unknown option', () => {
-    const error = refusal(() => read(['--capasity', '4']));
+  test('an unknown option', async () => {
+    const error = await refusal(async () => read(['--capasity', '4']));
     expect(error).toMatchObject({ code: 'ConfigInvalid', message: "Unknown option '--capasity'." });
   });
 
-  test('a wrong environment variable', () => {
-    const error = refusal(() => read([], { OUTRIDER_CAPACITY: '0' }));
+  test('a wrong environment variable', async () => {
+    const error = await refusal(async () => read([], { OUTRIDER_CAPACITY: '0' }));
     expect(error.message).toBe('OUTRIDER_CAPACITY is "0", which is not a whole number from 1 to 1000.');
   });
 });
 
-test('durations are sums of parts', () => {
+test('durations are sums of parts', async () => {
   expect(parseDuration('1h30m5s10ms')).toBe(5_405_010);
   expect(parseDuration('5 minutes')).toBeUndefined();
 });
 
-test('the help names every option, variable, signal and exit status', () => {
+test('the help names every option, variable, signal and exit status', async () => {
   const help = helpText();
   for (const { flag, env } of Object.values(settings)) {
     expect(help).toContain(`--${flag}`);

@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism, homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { definitions } from '@outrider/nodes';
-import { parse as parseYaml } from 'yaml';
 import { proxyFromEnvironment, type ProxySettings } from './exchange.ts';
 import type { LogFormat } from './log.ts';
 import {
@@ -39,7 +38,7 @@ export interface CommandLine {
   readonly command: string;
   readonly help: boolean;
   readonly newKey: boolean;
-  readonly config: () => RunnerConfig;
+  readonly config: () => Promise<RunnerConfig>;
 }
 
 const mebibyte = 1024 * 1024;
@@ -89,10 +88,12 @@ const unknownKey = (path: string, key: string): Error => {
   );
 };
 
-const readFileValues = (path: string): Values => {
+const readFileValues = async (path: string): Promise<Values> => {
   let content: unknown;
   try {
-    content = parseYaml(readFileSync(path, 'utf8'));
+    // Loaded only here: most runners have no file, and the parser takes memory.
+    const { parse } = await import('yaml');
+    content = parse(await readFile(path, 'utf8'));
   } catch (error) {
     const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     throw configInvalid(
@@ -219,9 +220,9 @@ export const readCommandLine = (argv: readonly string[], env: Environment): Comm
     command,
     help: flags['help'] === true,
     newKey: flags['new-key'] === true,
-    config: () => {
+    config: async () => {
       const path = text(flags['config']) ?? env['OUTRIDER_CONFIG'];
-      const file = path === undefined || path === '' ? {} : readFileValues(path);
+      const file = path === undefined || path === '' ? {} : await readFileValues(path);
       return build({ ...file, ...readEnvironment(env), ...readFlags(flags) }, env);
     },
   };

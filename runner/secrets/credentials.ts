@@ -4,7 +4,6 @@ import type { ProxySettings } from '../agent/exchange.ts';
 import type { RunnerKey } from '../agent/key.ts';
 import { asOutriderError, type Persist } from '../agent/persist.ts';
 import type { Session } from '../agent/session.ts';
-import { createEnvelopeKey } from './envelope.ts';
 import { readVault } from './vault.ts';
 
 /** Fields of a credential, by name. They live in memory alone: never logged, never journalled. */
@@ -36,6 +35,8 @@ export const createCredentialSource = (options: CredentialSourceOptions): Creden
   const { api, key, persist, patienceMs = 60_000 } = options;
 
   const ask = async (session: Session, ref: AttemptRef, what: { reference: string; signal: AbortSignal }) => {
+    // Loaded with the first credential: a runner at rest does without.
+    const { createEnvelopeKey } = await import('./envelope.ts');
     const envelope = await createEnvelopeKey();
     const request: CredentialsRequest = {
       session: session.session,
