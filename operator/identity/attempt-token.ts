@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { SignJWT, type JWK } from 'jose';
+import { SignJWT } from 'jose';
 import type { TaskRecord } from '../ledger/records.ts';
 import type { SigningKey } from './key-material.ts';
 
@@ -44,8 +44,3 @@ export const signAttemptToken = (
     .setExpirationTime(issuedAt + attemptTokenLifetimeMs / 1000)
     .sign(options.key.privateKey);
 };
-
-/** For stores that fetch keys (jwks_url) instead of being given `publicPem`. */
-export const attemptKeySet = (key: SigningKey): { readonly keys: readonly JWK[] } => ({
-  keys: [key.publicJwk],
-});

@@ -115,7 +115,9 @@ describe('the authority', () => {
     await authority.check();
     expect(authority.tls.cert).toBe(second);
     await writeFile(files.keyFile, (await issueServerCertificate(ca, ['localhost'], start)).key);
-    await expect(authority.check()).rejects.toThrow('cannot be used: the key is not that of the certificate.');
+    await expect(authority.check()).rejects.toThrow(
+      'cannot be used: the key is not that of the certificate.',
+    );
     expect(authority.tls.cert).toBe(second);
   });
 });
