@@ -1,7 +1,8 @@
 import type { Connection, NodeInput } from '@outrider/protocol';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import type { RunnerMachine, StopReason, TaskContext } from './contract.ts';
 
 export interface TestContextOptions {
@@ -17,7 +18,7 @@ export interface TestContextOptions {
   readonly onStdout?: (bytes: Uint8Array) => void | Promise<void>;
 }
 
-/** A TaskContext for tests, and what the executor gave it. */
+/** A TaskContext for the running test, and what the executor gave it. Its folder goes with the test. */
 export interface TestContext {
   readonly context: TaskContext;
   readonly folder: string;
@@ -32,6 +33,7 @@ let attempts = 0;
 
 export function testContext(options: TestContextOptions): TestContext {
   const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const controller = new AbortController();
   const [out, err]: [Uint8Array[], Uint8Array[]] = [[], []];
   const notes: string[] = [];

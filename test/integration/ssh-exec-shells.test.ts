@@ -3,7 +3,7 @@ import type { TestContext } from '@outrider/nodes/test-context';
 import type { NodeInput } from '@outrider/protocol';
 import { processEntry } from '@outrider/transports/process-table';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSshd, type Sshd } from '../servers/sshd.ts';
 import { waitFor } from '../servers/wait.ts';
@@ -14,7 +14,11 @@ const SHELLS = ['/bin/dash', '/bin/bash', '/bin/busybox'].filter((shell) => exis
 
 const ssh = (input: NodeInput, more: SshMore, on: Sshd): TestContext => sshAttempt(on, input, more);
 
-afterAll(closeConnections);
+const folders: string[] = [];
+afterAll(() => {
+  closeConnections();
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
 
 describe.each(SHELLS)('with the login shell %s', (shell) => {
   let own: Sshd;
@@ -84,6 +88,7 @@ describe.each(SHELLS)('with the login shell %s', (shell) => {
 function busyboxShell(): string {
   const folder = mkdtempSync('/tmp/outrider-busybox-');
   chmodSync(folder, 0o755);
+  folders.push(folder);
   symlinkSync('/bin/busybox', `${folder}/sh`);
   return `${folder}/sh`;
 }

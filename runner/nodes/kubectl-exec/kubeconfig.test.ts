@@ -1,8 +1,8 @@
 import { OutriderError } from '@outrider/protocol';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { TestContextOptions } from '../test-context.ts';
 import { testContext } from '../test-context.ts';
@@ -89,6 +89,7 @@ describe('the kubeconfig of the credential', () => {
 
 describe("the runner's own kubeconfig", () => {
   const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
   const kubeconfig = join(folder, 'config');
   writeFileSync(kubeconfig, config({ 'client-key': 'key.pem', exec: { command: 'id' } }));
 
@@ -110,7 +111,7 @@ describe("the runner's own kubeconfig", () => {
 describe("the pod's ServiceAccount", () => {
   test('is used only without a context, in its own namespace unless the target names one', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
-    mkdirSync(folder, { recursive: true });
+    onTestFinished(() => rmSync(folder, { recursive: true }));
     writeFileSync(join(folder, 'token'), 't');
     writeFileSync(join(folder, 'namespace'), 'apps\n');
     const env = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '443' };
