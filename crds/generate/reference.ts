@@ -1,4 +1,5 @@
 import { apiVersion, kinds, type KindDefinition } from '@outrider/kinds';
+import { errorReference } from './error-reference.ts';
 import type { GeneratedFile } from './files.ts';
 import { nodeReference } from './node-reference.ts';
 import { cell, header, table } from './markdown.ts';
@@ -113,16 +114,17 @@ function overview(): GeneratedFile {
     '# Reference',
     `Kinds of the group \`${apiVersion}\`:`,
     list,
-    'What a step may contain for each node type: [Node types](nodes.md).',
+    'What a step may contain for each node type: [Node types](nodes.md). What went wrong: [Error codes](errors.md).',
     'A script has at most 64 KiB, as every workflow is stored whole in the cluster. Put what is larger on the target or into ' +
       'the image of the runner, and call it from the script.',
   ];
   return { path: 'docs/reference/README.md', text: `${parts.join('\n\n')}\n` };
 }
 
-/** docs/reference: one page a kind, one for the node types, and their index. */
+/** docs/reference: one page a kind, one for the node types, one for the error codes, and their index. */
 export const reference = (): readonly GeneratedFile[] => [
   overview(),
   ...kinds.map(kindPage),
   nodeReference(),
+  errorReference(),
 ];

@@ -1,0 +1,232 @@
+import type { ErrorSection } from './error-meaning.ts';
+
+export const runErrors: ErrorSection = {
+  title: 'Runs and steps',
+  errors: [
+    {
+      code: 'WorkflowNotFound',
+      when: 'The run names a Workflow that its namespace does not have.',
+      action: 'Apply the Workflow before `startDeadline` (24 h when absent); the run starts by itself.',
+    },
+    { code: 'WorkflowNotReady', when: 'Reserved; nothing reports it in this version.', action: 'Nothing.' },
+    {
+      code: 'InvalidParameters',
+      when: 'A parameter is missing, unknown, or of the wrong type.',
+      action: 'Correct `spec.parameters` in a new run: a run never changes.',
+    },
+    {
+      code: 'TargetNotFound',
+      when: 'A step names a Target that the namespace does not have.',
+      action: 'Apply the Target before `startDeadline`; the run starts by itself.',
+    },
+    {
+      code: 'NoTargets',
+      when: 'The labels of a step select no Target.',
+      action: 'Compare them with `kubectl get targets --show-labels`, then start a new run.',
+    },
+    {
+      code: 'NoRunner',
+      when: 'No online runner may take a step. The run waits.',
+      action:
+        'The message says which tags are needed and what the closest runners lack: start a runner, or correct tags and permissions.',
+    },
+    {
+      code: 'QueueTimeout',
+      when: 'A step waited for a runner for longer than the queue time (1 h unless the operator is told otherwise).',
+      action: 'Start a runner with the tags, or free one; then start a new run.',
+    },
+    {
+      code: 'Expired',
+      when: 'The run could not start within its `startDeadline`, or a Login was not used in time.',
+      action:
+        'Correct what the message names; then start a new run. The command line makes a new Login by itself.',
+    },
+    {
+      code: 'AlreadyRan',
+      when: 'A run with the same namespace, name and spec ran before: it was deleted and applied again, or restored.',
+      action: 'If it is to run again, give the run another name.',
+    },
+    {
+      code: 'Lost',
+      when: 'How an attempt ended is not known: its runner did not come back, or was restarted in between; or a run had started that the ledger does not know.',
+      action:
+        'Check on the target how far it got. It is never executed again by itself: start a new run if that is safe.',
+    },
+    { code: 'Orphaned', when: 'Reserved; nothing reports it in this version.', action: 'Nothing.' },
+    {
+      code: 'Cancelled',
+      when: 'Somebody cancelled the run, or deleted it.',
+      action: 'Nothing. If the step is marked `unconfirmed`, check on the target whether something is left.',
+    },
+    {
+      code: 'TimedOut',
+      when: 'A step took longer than its `timeout`. Its processes were ended.',
+      action:
+        'Raise `timeout`, or make the step shorter. If it is marked `unconfirmed`, check on the target whether something is left.',
+    },
+    {
+      code: 'StepFailed',
+      when: 'A step failed, and with it the run.',
+      action: "Read the step's own reason and its log.",
+    },
+    {
+      code: 'NonZeroExit',
+      when: 'Script or command ended with an exit code other than 0.',
+      action: 'Read the log of the step. The exit code of a script is that of its last command.',
+    },
+    {
+      code: 'KilledBySignal',
+      when: 'A signal that did not come from Outrider ended the script.',
+      action: 'SIGKILL often means that the target ran out of memory: look at its kernel log.',
+    },
+  ],
+};
+
+export const credentialErrors: ErrorSection = {
+  title: 'Credentials',
+  errors: [
+    {
+      code: 'StoreNotFound',
+      when: 'The namespace has no CredentialStore of the name before the colon.',
+      action: 'Correct the reference, or create the CredentialStore. `secret:` is built in.',
+    },
+    {
+      code: 'StoreUnreachable',
+      when: 'The store did not answer the runner, or the operator where `access: Operator` is set.',
+      action: 'Check address, caBundle, network, and that the store is unsealed.',
+    },
+    {
+      code: 'StoreDenied',
+      when: 'The store refused the login, or the role may not read the path; or the operator may not read Secrets there.',
+      action:
+        "Compare the role's bound audience, subject and claims, and the method's keys and issuer, with those of the operator; give the policy `read` on the path. For Secrets see the chart's value credentials.namespaces.",
+    },
+    {
+      code: 'SecretNotFound',
+      when: 'There is no such secret in the store.',
+      action: 'Write it, or correct the part after the colon. The path prefix of the store is put before it.',
+    },
+    {
+      code: 'SecretNotAllowed',
+      when: 'The Secret lacks the label `outrider.dev/allow=true`, or holds bytes that are not text.',
+      action:
+        'If workflows of the namespace may use it: `kubectl label secret NAME outrider.dev/allow=true`.',
+    },
+    {
+      code: 'CredentialInvalid',
+      when: 'The secret lacks a field that the node type needs, or a field cannot be used.',
+      action: 'See the fields of the credential under [node types](nodes.md).',
+    },
+    {
+      code: 'EnvelopeInvalid',
+      when: 'A request for a credential is not signed by the key of the runner, or an envelope cannot be opened.',
+      action: 'Compare the versions of runner and operator, and look for a proxy that changes requests.',
+    },
+  ],
+};
+
+export const targetErrors: ErrorSection = {
+  title: 'Acting on targets',
+  errors: [
+    {
+      code: 'AuthenticationFailed',
+      when: 'The SSH server refused the login.',
+      action:
+        'Check user and credential, and what the server permits (authorized_keys, PasswordAuthentication, AllowUsers).',
+    },
+    {
+      code: 'TargetUnreachable',
+      when: 'No connection from the runner to the target.',
+      action:
+        'Check host, port, DNS and firewall from the machine of the runner, or route the step to a runner in that network.',
+    },
+    {
+      code: 'HostKeyMismatch',
+      when: 'The SSH server shows another host key than the one pinned. Nothing was sent to it.',
+      action:
+        'Have its administrator confirm the fingerprint, then change the pinned one; otherwise somebody may be answering in its place.',
+    },
+    {
+      code: 'HostKeyUnknown',
+      when: "Neither the target nor the runner's known_hosts knows the host key. Nothing was sent.",
+      action:
+        'The message shows the fingerprint: have it confirmed, then set `hostKey` on the Target or add the line to known_hosts.',
+    },
+    {
+      code: 'ConnectionLost',
+      when: 'The connection to the target broke while a step ran there. What could be found of it was ended.',
+      action: 'Check on the target how far it got; start a new run if that is safe.',
+    },
+    {
+      code: 'InterpreterNotFound',
+      when: 'The `interpreter` of the step does not exist where the script runs.',
+      action: 'Install it there, or name another; `/bin/sh` is used when it is absent.',
+    },
+    {
+      code: 'KubectlMissing',
+      when: 'The runner has no kubectl.',
+      action:
+        "Install it there, set `kubectl` in the runner's configuration, or route the step to a runner that has it.",
+    },
+    {
+      code: 'KubectlFlagRefused',
+      when: 'A kubectl call would change cluster, identity or namespace, or use a command that may not run here.',
+      action: 'Remove the flag; set context, namespace and credential on the target.',
+    },
+    {
+      code: 'CommandInvalid',
+      when: 'A command cannot be split into words, is no kubectl call, or asks for what this step cannot have (a variable, a working folder).',
+      action: 'The message names line and cause.',
+    },
+    {
+      code: 'ContextNotFound',
+      when: 'No kubeconfig that the step may use has the context.',
+      action:
+        "Create a Target of that name with a credential, set `credential` on the step, or list the context in the runner's configuration.",
+    },
+    {
+      code: 'LocalExecNotAllowed',
+      when: 'The step would run a program on the runner itself, and its machine does not permit it.',
+      action:
+        'Start that runner with `--local-exec`, and list local-exec in `spec.allow.nodes` of its Runner; or use another node type.',
+    },
+    {
+      code: 'NodeNotAllowed',
+      when: "The runner's own configuration does not permit the node type.",
+      action: "Add it to `nodes` in the runner's configuration, or route the step to another runner.",
+    },
+    { code: 'NodeUnknown', when: 'The runner does not know the node type.', action: 'Upgrade the runner.' },
+    {
+      code: 'UserMissing',
+      when: 'Neither the target nor the credential names a user for SSH.',
+      action: 'Set `target.user`, or add the field `username` to the credential.',
+    },
+    {
+      code: 'ExecutorCrashed',
+      when: 'The code that carried out the step failed unexpectedly, or the runner closed.',
+      action: "Check on the target how far it got. If it happens again, report it with the runner's log.",
+    },
+    {
+      code: 'SecretInOutputs',
+      when: 'An output of the step contains a secret. The output is not kept.',
+      action: 'Do not return secrets as outputs.',
+    },
+    {
+      code: 'JournalFull',
+      when: "The runner's journal has no space for another attempt.",
+      action:
+        'Free disk space, or raise `journalMiB`. Logs that the operator has not received yet stay until it has.',
+    },
+    {
+      code: 'JournalFailed',
+      when: "The runner's journal cannot be read or written.",
+      action: "Check the disk of the runner's state folder; it must honour fsync.",
+    },
+    {
+      code: 'JournalLocked',
+      when: 'Another process uses the state folder.',
+      action: 'Stop it, or give this runner a state folder and a registration of its own.',
+    },
+    { code: 'OutputTooLarge', when: 'Reserved; nothing reports it in this version.', action: 'Nothing.' },
+  ],
+};
