@@ -3,7 +3,7 @@ import { SignJWT } from 'jose';
 import type { TaskRecord } from '../ledger/records.ts';
 import type { SigningKey } from './key-material.ts';
 
-export const attemptTokenLifetimeMs = 5 * 60_000;
+const attemptTokenLifetimeMs = 5 * 60_000;
 
 export interface AttemptTokenOptions {
   readonly key: SigningKey;
@@ -13,7 +13,7 @@ export interface AttemptTokenOptions {
 }
 
 /** Claims that a store's policy may bind to, besides the stable `sub` of the workflow. */
-export const attemptClaims = (task: TaskRecord, runner: string) => ({
+const attemptClaims = (task: TaskRecord, runner: string) => ({
   namespace: task.spec.namespace,
   workflow: task.spec.workflow,
   run: task.spec.run,
@@ -25,8 +25,7 @@ export const attemptClaims = (task: TaskRecord, runner: string) => ({
 });
 
 /** Same for every attempt at any run of the workflow. */
-export const attemptSubject = (task: TaskRecord): string =>
-  `outrider:${task.spec.namespace}:${task.spec.workflow}`;
+const attemptSubject = (task: TaskRecord): string => `outrider:${task.spec.namespace}:${task.spec.workflow}`;
 
 /** A JWT (ES256, 5 minutes) for one attempt, for the jwt auth method of Vault or OpenBao. */
 export const signAttemptToken = (

@@ -16,7 +16,7 @@ import {
 import { exportPKCS8, importPKCS8 } from 'jose';
 
 const dayMs = 86_400_000;
-export const caLifetimeMs = 3650 * dayMs;
+const caLifetimeMs = 3650 * dayMs;
 export const serverLifetimeMs = 90 * dayMs;
 /** Certificates start this much in the past, for peers whose clock is behind. */
 const backdateMs = 5 * 60_000;

@@ -6,7 +6,6 @@ import {
   importPKCS8,
   importSPKI,
   type CryptoKey,
-  type JWK,
 } from 'jose';
 import { makeAuthority, type CertifiedKey } from './certificates.ts';
 import type { KeyBundle, KeyStore } from './key-store.ts';
@@ -19,7 +18,6 @@ export interface SigningKey {
   readonly privateKey: CryptoKey;
   readonly publicKey: CryptoKey;
   readonly publicPem: string;
-  readonly publicJwk: JWK;
   /** RFC 7638 thumbprint. */
   readonly kid: string;
 }
@@ -51,13 +49,11 @@ const makeBundle = async (now: number): Promise<KeyBundle> => {
 const toSigningKey = async (pem: string, algorithm: 'EdDSA' | 'ES256'): Promise<SigningKey> => {
   const publicKey = createPublicKey(pem);
   const publicPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
-  const publicJwk = { ...publicKey.export({ format: 'jwk' }), alg: algorithm, use: 'sig' };
-  const kid = await calculateJwkThumbprint(publicJwk);
+  const kid = await calculateJwkThumbprint(publicKey.export({ format: 'jwk' }));
   return {
     privateKey: await importPKCS8(pem, algorithm),
     publicKey: await importSPKI(publicPem, algorithm),
     publicPem,
-    publicJwk: { ...publicJwk, kid },
     kid,
   };
 };

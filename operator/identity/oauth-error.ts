@@ -4,7 +4,6 @@ import { OutriderError, type ErrorCode } from '@outrider/protocol';
 export type OAuthErrorWord =
   | 'invalid_request'
   | 'invalid_client'
-  | 'invalid_grant'
   | 'unsupported_grant_type'
   | 'invalid_token'
   | 'invalid_dpop_proof'

@@ -9,9 +9,9 @@ import { oauthError } from './oauth-error.ts';
 import { publicKeyFrom } from './public-key.ts';
 import { TokenEndpoint, type Form, type Grantee } from './token-endpoint.ts';
 
-export const portalTokenLifetimeMs = 3_600_000;
+const portalTokenLifetimeMs = 3_600_000;
 /** A Login counts for this long after its creation. */
-export const loginLifetimeMs = 5 * 60_000;
+const loginLifetimeMs = 5 * 60_000;
 const audience = 'outrider-portal';
 
 export interface PortalIdentityOptions {

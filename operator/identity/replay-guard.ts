@@ -31,8 +31,4 @@ export class ReplayGuard {
     this.#seen.set(id, now + this.#lifetimeMs);
     return true;
   }
-
-  get size(): number {
-    return this.#seen.size;
-  }
 }

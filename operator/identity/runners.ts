@@ -12,7 +12,7 @@ import { registerRunner, runnerRevoked, type RegistrationOptions } from './regis
 import { createRegistrationToken } from './registration-tokens.ts';
 import { TokenEndpoint, claimedClient, type Form, type Grantee } from './token-endpoint.ts';
 
-export const runnerTokenLifetimeMs = 5 * 60_000;
+const runnerTokenLifetimeMs = 5 * 60_000;
 const audience = 'outrider-runner';
 
 export interface RunnerIdentityOptions {
