@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest';
+import { start } from '../testing/builders.ts';
+import { explainWaiting } from './explain.ts';
+import { aTask, addRunner, bench, connect, live, ready, stateOf, useBench } from './test-bench.ts';
+
+useBench();
+
+describe('a session', () => {
+  test('of an older process is refused once a newer one is open', async () => {
+    const runner = addRunner('r1');
+    const old = await connect(runner);
+    await connect(runner);
+    await expect(old.poll()).rejects.toMatchObject({ code: 'SessionSuperseded' });
+  });
+
+  test('is quarantined when sessions of one key alternate', async () => {
+    const runner = addRunner('clone');
+    for (let i = 0; i < 12; i++) await connect(runner);
+    await expect(connect(runner)).rejects.toMatchObject({ code: 'SessionQuarantined' });
+    bench.now += 60_001;
+    await expect(connect(runner)).resolves.toBeDefined();
+  });
+
+  test('of a revoked key is cut, its open poll included', async () => {
+    const identity = addRunner('r1');
+    const runner = await connect(identity);
+    const poll = runner.poll();
+    const cut = expect(poll).rejects.toMatchObject({ code: 'RunnerRevoked' });
+    await expect.poll(() => bench.sessions.list()[0]?.connected).toBe(true);
+    bench.dispatch.revoke(identity.clientId);
+    await cut;
+  });
+
+  test('with another ledger generation is sent back to open a new one', async () => {
+    const runner = addRunner('r1');
+    const { session } = await connect(runner);
+    const request = {
+      session,
+      generation: 'other',
+      capacity: 1,
+      load: 0,
+      held: [],
+      now: new Date(start).toISOString(),
+    };
+    await expect(bench.dispatch.poll(runner, request, live)).rejects.toMatchObject({
+      code: 'GenerationMismatch',
+    });
+  });
+});
+
+describe('a task that nobody can take', () => {
+  test('says which tags it needs and what the closest runners lack', async () => {
+    await connect(addRunner('near', { tags: ['production'] }));
+    await connect(addRunner('far', { suspend: true }));
+    await ready(aTask('t1', { tags: ['production', 'us-east-1'] }));
+    const task = bench.board.get('t1');
+    if (!task) throw new Error('t1 is not on the board');
+    expect(explainWaiting(task, bench.sessions)).toEqual({
+      reason: 'NoRunner',
+      message:
+        'Needs a runner of namespace payments with the tags production, us-east-1 (node ssh-exec). No online runner qualifies. ' +
+        'Closest: near: it lacks the tag us-east-1; far: it lacks the tags production, us-east-1 and it is suspended.',
+    });
+  });
+
+  test('is offered as soon as the Runner resource permits it', async () => {
+    const runner = await connect(addRunner('r1'));
+    const poll = runner.poll();
+    await ready(aTask('t1', { tags: ['production'] }));
+    expect(await stateOf('t1')).toBe('Ready');
+    addRunner('r1', { tags: ['production'] });
+    await poll;
+    expect((await runner.poll()).offers).toHaveLength(1);
+  });
+});
