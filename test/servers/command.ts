@@ -28,9 +28,14 @@ export async function run(
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: options.timeoutMs ?? 120_000,
-      killSignal: 'SIGKILL',
     });
+    const timeoutMs = options.timeoutMs ?? 120_000;
+    // Closing the pipes ends the wait for what the command started and left behind.
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      child.stdout.destroy(new Error(`no end after ${timeoutMs / 1000} s`));
+      child.stderr.destroy();
+    }, timeoutMs);
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
@@ -38,10 +43,13 @@ export async function run(
     child.stdin.on('error', () => {
       // The command ended without reading its input; its exit code says whether that matters.
     });
-    child.on('error', (error) =>
-      reject(new Error(`cannot run ${command}: ${error.message}`, { cause: error })),
-    );
+    child.stdout.on('error', (error) => err.push(Buffer.from(`\n(${error.message})`)));
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(new Error(`cannot run ${command}: ${error.message}`, { cause: error }));
+    });
     child.on('close', (code, signal) => {
+      clearTimeout(timer);
       const stderr = Buffer.concat(err).toString();
       const ended = signal === null ? '' : `\n(ended by ${signal})`;
       resolve({ code: code ?? 128, stdout: Buffer.concat(out).toString(), stderr: stderr + ended });
