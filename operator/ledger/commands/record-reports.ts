@@ -41,14 +41,15 @@ const recordStarted = async (context: ReportContext): Promise<AttemptAnswer> => 
   return recorded(report);
 };
 
-/** Offered, Claimed or a not yet started Unknown → Ready, or Cancelled when that was asked for. */
+/** Offered → Ready; Claimed or a not yet started Unknown → Ready, or Cancelled when that was asked for. */
 const recordReleased = async (context: ReportContext): Promise<AttemptAnswer> => {
   const { tx, now, report, attempt, task, changes } = context;
   if (attempt.ending === 'Released') return duplicate(report);
   if (attempt.ended_at !== null) return refused(report, overProblem(attempt, 'released'));
   if (attempt.started_at !== null) return refused(report, wrongState(report, 'released', task.state));
   const why = { reason: 'Cancelled', message: `Cancelled before runner ${attempt.runner_name} started it.` };
-  const change = task.cancel_requested === 1 ? toTerminal('Cancelled', now, why) : backToReady();
+  const isCancelled = task.cancel_requested === 1 && task.state !== 'Offered';
+  const change = isCancelled ? toTerminal('Cancelled', now, why) : backToReady();
   changes.changed(await updateTask(tx, task, change));
   await updateAttempt(tx, report, { ending: 'Released', ended_at: now });
   return recorded(report);
