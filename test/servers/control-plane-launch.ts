@@ -50,7 +50,7 @@ const USERS = {
 } as const;
 
 /** A component with a static token. */
-export type StaticUser = keyof typeof USERS;
+type StaticUser = keyof typeof USERS;
 
 export const NODE_NAME = 'outrider-node';
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { base64File, issueCertificate } from './certificates.ts';
 import { binary } from './binaries.ts';
@@ -109,9 +108,4 @@ export function connect(facts: ControlPlaneFacts, stop: () => Promise<void>): Co
       });
     },
   };
-}
-
-/** The administrator's bearer token, for calls that are made without kubectl. */
-export function adminToken(facts: Pick<ControlPlaneFacts, 'pkiDir'>): string {
-  return readFileSync(join(facts.pkiDir, 'admin.token'), 'utf8');
 }
