@@ -56,8 +56,8 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       leaseExpiresAt: now() + leaseMs,
     });
     const identity = await ledger.readRunnerIdentity(runner.clientId);
-    const requestedTags = identity?.requestedTags ?? null;
-    const session = sessions.open(runner, request, { session: speaker.session, requestedTags });
+    const limits = [identity?.requestedTags ?? null, identity?.permittedTags ?? null];
+    const session = sessions.open(runner, request, { session: speaker.session, limits });
     board.apply(tasks);
     for (const task of board.heldBy(runner.clientId)) noteCancel(session, task);
     const attempts = await Promise.all(

@@ -18,8 +18,8 @@ export interface Session {
   readonly speaker: Speaker;
   readonly runner: AuthenticatedRunner;
   readonly hello: SessionRequest;
-  /** Tags asked for at registration; null when it asked for none. */
-  readonly requestedTags: readonly string[] | null;
+  /** What narrows its tags since registration: what its token permitted and what it asked for; null is no limit. */
+  readonly limits: readonly (readonly string[] | null)[];
   capability: Capability;
   capacity: number;
   load: number;
@@ -53,12 +53,12 @@ export const degradedReasons = (session: Session): string[] => {
 export const newSession = (
   runner: AuthenticatedRunner,
   hello: SessionRequest,
-  at: { session: string; now: Millis; capability: Capability; requestedTags: readonly string[] | null },
+  at: { session: string; now: Millis; capability: Capability; limits: Session['limits'] },
 ): Session => ({
   speaker: { clientId: runner.clientId, runnerName: runner.name, session: at.session },
   runner,
   hello,
-  requestedTags: at.requestedTags,
+  limits: at.limits,
   capability: at.capability,
   capacity: hello.capacity,
   load: 0,

@@ -20,16 +20,19 @@ export interface SessionsOptions {
   readonly now: () => number;
 }
 
+const nameKey = (namespace: string, name: string): string => `${namespace}/${name}`;
+
 /** What the ledger knows of a session that opens. */
 export interface OpenedAs {
   readonly session: string;
-  readonly requestedTags: readonly string[] | null;
+  readonly limits: Session['limits'];
 }
 
 /** All live sessions, by key, and which of them may take what: an index by demand, kept when sessions change, never scanned per task. */
 export class Sessions implements RunnerDirectory {
   readonly #options: SessionsOptions;
   readonly #sessions = new Map<string, Session>();
+  readonly #byName = new Map<string, Set<Session>>();
   readonly #openings = new Map<string, number[]>();
   readonly #qualified = new Map<string, { demand: Demand; sessions: Set<Session> }>();
   readonly #listeners = new Set<(namespace: string, name: string) => void>();
@@ -41,10 +44,11 @@ export class Sessions implements RunnerDirectory {
 
   open(runner: AuthenticatedRunner, hello: SessionRequest, as: OpenedAs): Session {
     const now = this.#options.now();
-    const capability = this.#capability({ runner, hello, requestedTags: as.requestedTags });
+    const capability = this.#capability({ runner, hello, limits: as.limits });
     const opened = newSession(runner, hello, { ...as, now, capability });
     this.remove(runner.clientId, new OutriderError(superseded(runner.name)));
     this.#sessions.set(runner.clientId, opened);
+    this.#replicas(opened).add(opened);
     this.#index(opened);
     this.changed(opened);
     return opened;
@@ -81,6 +85,7 @@ export class Sessions implements RunnerDirectory {
     const session = this.#sessions.get(clientId);
     if (!session) return;
     this.#sessions.delete(clientId);
+    this.#replicas(session).delete(session);
     for (const entry of this.#qualified.values()) entry.sessions.delete(session);
     session.poll?.fail(why);
     this.changed(session);
@@ -120,7 +125,14 @@ export class Sessions implements RunnerDirectory {
   }
 
   get(namespace: string, name: string): readonly LiveRunner[] {
-    return this.list().filter((live) => live.namespace === namespace && live.name === name);
+    return [...(this.#byName.get(nameKey(namespace, name)) ?? [])].map((session) => this.#live(session));
+  }
+
+  #replicas({ runner }: Session): Set<Session> {
+    const key = nameKey(runner.namespace, runner.name);
+    const known = this.#byName.get(key) ?? new Set();
+    this.#byName.set(key, known);
+    return known;
   }
 
   #live(session: Session): LiveRunner {
@@ -143,8 +155,7 @@ export class Sessions implements RunnerDirectory {
   }
 
   #refresh(namespace: string, name: string): void {
-    for (const session of this.#sessions.values()) {
-      if (session.runner.namespace !== namespace || session.runner.name !== name) continue;
+    for (const session of this.#byName.get(nameKey(namespace, name)) ?? []) {
       session.capability = this.#capability(session);
       this.#index(session);
       session.poll?.wake();
@@ -158,11 +169,7 @@ export class Sessions implements RunnerDirectory {
     }
   }
 
-  #capability({
-    runner,
-    hello,
-    requestedTags,
-  }: Pick<Session, 'runner' | 'hello' | 'requestedTags'>): Capability {
+  #capability({ runner, hello, limits }: Pick<Session, 'runner' | 'hello' | 'limits'>): Capability {
     const resource = this.#options.runners.get(runner.namespace, runner.name);
     const spec = resource ? resource.spec : noSpec;
     const tags = spec.tags ?? [];
@@ -170,7 +177,7 @@ export class Sessions implements RunnerDirectory {
     return {
       namespace: runner.namespace,
       local: runner.local,
-      tags: new Set(effectiveTags(permitted, requestedTags, hello.tags)),
+      tags: new Set(effectiveTags(permitted, ...limits, hello.tags)),
       nodes: new Set(effectiveNodes(spec, hello.nodes)),
       suspended: spec.suspend ?? false,
     };

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { AccessReview, PortalIdentity, PortalUser, ProofContext } from '../identity/contract.ts';
+import type { AccessReview, PortalIdentity, PortalUser } from '../identity/contract.ts';
+import { proofOf } from '../http/proof.ts';
 import { forbidden, type Access } from './errors.ts';
 
 export interface Guard {
@@ -10,17 +11,6 @@ export interface Guard {
   /** Both at once, as every route does. */
   require(request: FastifyRequest, access: Access): Promise<PortalUser>;
 }
-
-const header = (value: string | string[] | undefined): string | undefined =>
-  Array.isArray(value) ? value[0] : value;
-
-/** The URL as the client used it, without query: what its DPoP proof names (RFC 9449 section 4.3). */
-export const proofOf = (request: FastifyRequest): ProofContext => ({
-  method: request.method,
-  url: `https://${request.host}${request.url.split('?')[0] ?? ''}`,
-  authorization: header(request.headers.authorization),
-  dpop: header(request.headers['dpop']),
-});
 
 export const createGuard = (identity: PortalIdentity, access: AccessReview): Guard => {
   const user = (request: FastifyRequest): Promise<PortalUser> => identity.authenticate(proofOf(request));

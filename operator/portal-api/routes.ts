@@ -10,7 +10,8 @@ import { Closed, Integer, Maybe, Text, type Static } from '@outrider/schema';
 import type { FastifyInstance } from 'fastify';
 import type { PortalIdentity, RunnerIdentity } from '../identity/contract.ts';
 import { localElsewhere } from './errors.ts';
-import { proofOf, type Guard } from './guard.ts';
+import { proofOf } from '../http/proof.ts';
+import type { Guard } from './guard.ts';
 import { findRun, inOrder, listRuns, viewTask, type Sources } from './reader.ts';
 import { runDetails, runnerView, runView } from './views.ts';
 

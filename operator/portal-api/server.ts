@@ -2,9 +2,11 @@ import type { AddressInfo } from 'node:net';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
-import { errorStatus, OutriderError, toProblem, type Problem } from '@outrider/protocol';
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { portalPaths } from '@outrider/portal';
+import Fastify from 'fastify';
 import type { AccessReview, PortalIdentity, RunnerIdentity } from '../identity/contract.ts';
+import { answerErrors } from '../http/errors.ts';
+import { createHostCheck } from '../http/proof.ts';
 import type { Logger } from '../kube/logger.ts';
 import { createGuard, withNonce } from './guard.ts';
 import { logRoutes } from './log-routes.ts';
@@ -33,36 +35,6 @@ export interface PortalApi {
 /** Per client address and minute; a page or CLI needs a handful. */
 const requestsPerMinute = 1200;
 
-const badRequest = (error: FastifyError): Problem => ({
-  code:
-    error.statusCode === 413
-      ? 'PayloadTooLarge'
-      : error.statusCode === 429
-        ? 'TooManyRequests'
-        : 'BadRequest',
-  message: error.message,
-  action: 'See /api/v1/openapi.json for what this call takes.',
-});
-
-const answerErrors = (app: FastifyInstance, logger: Logger): void => {
-  app.setErrorHandler((error: FastifyError | OutriderError, request, reply) => {
-    const ours = error instanceof OutriderError;
-    const theirs = !ours && error.statusCode !== undefined && error.statusCode < 500;
-    const problem = ours ? error.toJSON() : theirs ? badRequest(error) : toProblem(error);
-    const status = errorStatus[problem.code] || 500;
-    if (status >= 500)
-      logger.error({ err: error, method: request.method, path: request.url.split('?')[0] }, 'request failed');
-    return reply.code(status).send(problem);
-  });
-  app.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({
-      code: 'NotFound',
-      message: `The portal has no ${request.method} ${request.url.split('?')[0]}.`,
-      action: 'See /api/v1/openapi.json for what there is.',
-    } satisfies Problem),
-  );
-};
-
 /** The portal's REST API over TLS 1.3; OpenAPI at /api/v1/openapi.json. */
 export const startPortalApi = async (options: PortalApiOptions): Promise<PortalApi> => {
   const { identity, logger } = options;
@@ -76,7 +48,15 @@ export const startPortalApi = async (options: PortalApiOptions): Promise<PortalA
     app.server.setSecureContext({ ...tls, minVersion: 'TLSv1.3' }),
   );
   const stopping = new AbortController();
-  answerErrors(app, logger);
+  answerErrors(app, {
+    logger,
+    tokenPath: portalPaths.token,
+    api: 'portal',
+    badRequest: `See ${portalPaths.openapi} for what this call takes.`,
+    notFound: `See ${portalPaths.openapi} for what there is.`,
+  });
+  const checkHost = createHostCheck(() => options.runnerIdentity.tls.cert);
+  app.addHook('onRequest', async (request) => checkHost(request));
   await app.register(helmet);
   await app.register(rateLimit, { max: requestsPerMinute, timeWindow: 60_000 });
   await app.register(swagger, {

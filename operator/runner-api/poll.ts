@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PollResponse } from '@outrider/protocol';
-import { problemOf, toAnswer } from './errors.ts';
+import { problemOf, toAnswer } from '../http/errors.ts';
+import { errorWords } from './words.ts';
 
 /** Proxies and NATs close a connection that is silent for long; a runner takes 15 s of silence for a broken one. */
 export const keepaliveMs = 5000;
@@ -34,7 +35,7 @@ const settle = async (
     return await work;
   } catch (error) {
     if (signal.aborted) return nothing;
-    const { code, message, action } = problemOf(toAnswer(error, context.request));
+    const { code, message, action } = problemOf(toAnswer(error, context.request, errorWords));
     return { ...nothing, error: { code, message, action } };
   }
 };

@@ -18,7 +18,7 @@ import { generationMismatch } from '../dispatch/errors.ts';
 import type { AuthenticatedRunner, Dispatch } from '../dispatch/contract.ts';
 import type { RunnerIdentity } from '../identity/contract.ts';
 import { answerPoll } from './poll.ts';
-import { proofOf } from './proof.ts';
+import { proofOf } from '../http/proof.ts';
 
 /** Joins per client address and minute: a rack behind one address may start together, a guesser gets nowhere. */
 const registrationsPerMinute = 120;

@@ -4,9 +4,10 @@ import Fastify from 'fastify';
 import type { Dispatch } from '../dispatch/contract.ts';
 import type { RunnerIdentity } from '../identity/contract.ts';
 import type { Logger } from '../kube/logger.ts';
-import { answerErrors } from './errors.ts';
+import { answerErrors } from '../http/errors.ts';
 import { keepaliveMs } from './poll.ts';
-import { createHostCheck } from './proof.ts';
+import { errorWords } from './words.ts';
+import { createHostCheck } from '../http/proof.ts';
 import { addParsers, dispatchRoutes, identityRoutes, type RouteOptions } from './routes.ts';
 
 /** Longest time that `close` waits for answers that are under way. */
@@ -77,7 +78,7 @@ export const startRunnerApi = async (options: RunnerApiOptions): Promise<RunnerA
   const app = createServer(options);
   const stopRenewal = identity.onTlsRenewed((tls) => app.server.setSecureContext({ ...tls, minVersion }));
   const checkHost = createHostCheck(() => identity.tls.cert);
-  answerErrors(app, logger);
+  answerErrors(app, { logger, ...errorWords });
   addParsers(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('dpop-nonce', identity.nonce()).header('cache-control', 'no-store');

@@ -1,8 +1,21 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { OutriderError, errorStatus, paths, type ErrorCode, type Problem } from '@outrider/protocol';
+import { OutriderError, errorStatus, type ErrorCode, type Problem } from '@outrider/protocol';
 import { oauthWord } from '../identity/oauth-error.ts';
 import type { Logger } from '../kube/logger.ts';
 import { pathOf } from './proof.ts';
+
+/** What differs between the APIs that answer with problems. */
+export interface ErrorWords {
+  readonly logger: Logger;
+  /** The token endpoint, whose refusals have the members of RFC 6749 too. */
+  readonly tokenPath: string;
+  /** Such as `runner API`. */
+  readonly api: string;
+  /** What to do about a request that cannot be understood. */
+  readonly badRequest: string;
+  /** What to do about a path that does not exist. */
+  readonly notFound: string;
+}
 
 const member = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
@@ -14,12 +27,12 @@ const codeOf: Readonly<Record<number, ErrorCode>> = {
   503: 'Unavailable',
 };
 
-const refused = (error: unknown, status: number): OutriderError =>
+const refused = (error: unknown, status: number, action: string): OutriderError =>
   new OutriderError(
     {
       code: codeOf[status] ?? 'BadRequest',
       message: `The request was refused: ${error instanceof Error ? error.message : String(error)}.`,
-      action: 'Check that runner and operator have the same version; upgrade the older one.',
+      action,
     },
     { cause: error },
   );
@@ -36,10 +49,15 @@ const internal = (error: unknown, request: FastifyRequest): OutriderError =>
   );
 
 /** What any exception becomes for whoever sent the request. */
-export const toAnswer = (error: unknown, request: FastifyRequest): OutriderError => {
+export const toAnswer = (
+  error: unknown,
+  request: FastifyRequest,
+  words: Pick<ErrorWords, 'badRequest'>,
+): OutriderError => {
   if (error instanceof OutriderError) return error;
   const status = member(error, 'statusCode');
-  if (typeof status === 'number' && (status < 500 || status === 503)) return refused(error, status);
+  if (typeof status === 'number' && (status < 500 || status === 503))
+    return refused(error, status, words.badRequest);
   return internal(error, request);
 };
 
@@ -59,43 +77,45 @@ const sendTokenError = (reply: FastifyReply, error: OutriderError, word: string)
     .code(tokenStatus(error, word))
     .send({ error: word, error_description: `${error.message} ${error.action}`, ...problemOf(error) });
 
-const sendError = (error: OutriderError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+const sendError = (error: OutriderError, reply: FastifyReply, tokenPath: string): FastifyReply => {
+  const { request } = reply;
   const word = oauthWord(error);
-  if (word !== undefined && pathOf(request) === paths.token) return sendTokenError(reply, error, word);
+  if (word !== undefined && pathOf(request) === tokenPath) return sendTokenError(reply, error, word);
   const status = errorStatus[error.code] || 500;
   if (status === 401)
     reply.header('www-authenticate', `DPoP algs="EdDSA"${word === undefined ? '' : `, error="${word}"`}`);
   return reply.code(status).send(problemOf(error));
 };
 
-const logError = (error: OutriderError, request: FastifyRequest, logger: Logger): void => {
+const logError = (error: OutriderError, request: FastifyRequest, { logger, api }: ErrorWords): void => {
   const fields = {
+    api,
     request: request.id,
     method: request.method,
     path: pathOf(request),
     from: request.ip,
     code: error.code,
   };
-  if (error.status >= 500) logger.error({ ...fields, err: error.cause ?? error }, 'runner request failed');
-  else logger.debug({ ...fields, message: error.message }, 'runner request refused');
+  if (error.status >= 500) logger.error({ ...fields, err: error.cause ?? error }, 'request failed');
+  else logger.debug({ ...fields, message: error.message }, 'request refused');
 };
 
-/** Every refusal of the API is a Problem; the token endpoint adds the members of RFC 6749. */
-export const answerErrors = (app: FastifyInstance, logger: Logger): void => {
+/** Every refusal is a Problem; the token endpoint adds the members of RFC 6749. */
+export const answerErrors = (app: FastifyInstance, words: ErrorWords): void => {
   app.setErrorHandler((error, request, reply) => {
-    const answer = toAnswer(error, request);
-    logError(answer, request, logger);
-    return sendError(answer, request, reply);
+    const answer = toAnswer(error, request, words);
+    logError(answer, request, words);
+    return sendError(answer, reply, words.tokenPath);
   });
   app.setNotFoundHandler((request, reply) =>
     sendError(
       new OutriderError({
         code: 'NotFound',
-        message: `The runner API has no ${request.method} ${pathOf(request)}.`,
-        action: 'Check OUTRIDER_PORTAL_URL: a runner needs the URL of the runner API, without a path.',
+        message: `The ${words.api} has no ${request.method} ${pathOf(request)}.`,
+        action: words.notFound,
       }),
-      request,
       reply,
+      words.tokenPath,
     ),
   );
 };
