@@ -33,7 +33,21 @@ export type Action =
   | { kind: 'tellAgain' | 'tellOtherwise' | 'tellAsFormer' | 'markUnknown'; runner: number; task: number }
   | { kind: 'tellStale'; runner: number; task: number; epoch: number; report: Report['kind'] }
   | { kind: 'renew' | 'restart' | 'restartWithoutJournal'; runner: number }
-  | { kind: 'pass'; ms: number };
+  /** The next step of a task's ordinary life, whoever holds it. */
+  | { kind: 'advance'; runner: number; task: number; outcome: Outcome }
+  /** A defective runner takes back what it has reported as started. */
+  | { kind: 'releaseStarted'; runner: number; task: number }
+  /** Time goes on; with `swept`, the operator looks for what ran out. */
+  | { kind: 'pass'; ms: number; swept: boolean };
+
+/** The action of one kind. */
+type ActionOf<K> = Action extends infer A
+  ? A extends { kind: infer Kind }
+    ? K extends Kind
+      ? A
+      : never
+    : never
+  : never;
 
 const runnerOf = (world: World, index: number): ModelRunner => {
   const runner = world.runners[index];
@@ -93,18 +107,18 @@ const offer = async (world: World, runner: ModelRunner, index: number): Promise<
   world.told = tasks;
 };
 
-const accept = async (
-  world: World,
-  by: Speaker,
-  attempts: readonly AttemptRef[],
-): Promise<readonly string[]> => {
+const accept = async (world: World, by: Speaker, ref: AttemptRef): Promise<readonly string[]> => {
+  const before = await world.ledger.readTask(ref.task);
   const { tasks, answers } = await world.ledger.acceptAttempts({
     by,
-    attempts,
+    attempts: [ref],
     now: world.now,
     leaseExpiresAt: world.now + leaseMs,
   });
   world.told = tasks;
+  const isLate = before?.state === 'Offered' && (before.offerExpiresAt ?? 0) <= world.now;
+  if (isLate && answers[0]?.status !== 'Refused')
+    throw new Error('invariant 6: an offer outlived its deadline');
   return noteClaims(world, by.session, answers);
 };
 
@@ -116,7 +130,7 @@ const acceptOffer = async (world: World, runner: ModelRunner, index: number): Pr
   const entry = runner.journal.get(key) ?? { ref, state: 'Accepted' as const };
   if (entry.state !== 'Accepted') return;
   runner.journal.set(key, entry);
-  const claimed = await accept(world, runner.speaker, [ref]);
+  const claimed = await accept(world, runner.speaker, ref);
   if (claimed.includes(key)) entry.state = 'Confirmed';
   else runner.journal.delete(key);
 };
@@ -126,7 +140,7 @@ const acceptAsFormer = async (world: World, runner: ModelRunner, index: number):
   const { id, epoch } = await taskOf(world, index);
   if (runner.former === undefined || epoch === 0) return;
   const ref = { task: id, epoch };
-  const claimed = await accept(world, runner.former, [ref]);
+  const claimed = await accept(world, runner.former, ref);
   if (claimed.length > 0) begin(world, ref, runner.former.session);
 };
 
@@ -147,7 +161,10 @@ const release = async (world: World, action: { runner: number; task: number }): 
   await tell(world, runner.speaker, { ...entry.ref, kind: 'Released' });
 };
 
-const finish = async (world: World, action: Extract<Action, { outcome: Outcome }>): Promise<void> => {
+const finish = async (
+  world: World,
+  action: { kind: string; runner: number; task: number; outcome: Outcome },
+): Promise<void> => {
   const entry = entryOf(world, action);
   if (entry?.state !== 'Started') return;
   entry.state = 'Finished';
@@ -172,7 +189,7 @@ const tellResult = async (
     throw new Error('a superseded session was heard');
 };
 
-const tellStale = async (world: World, action: Extract<Action, { kind: 'tellStale' }>): Promise<void> => {
+const tellStale = async (world: World, action: ActionOf<'tellStale'>): Promise<void> => {
   const { speaker, journal } = runnerOf(world, action.runner);
   const ref = { task: world.taskIds[action.task] ?? '', epoch: action.epoch };
   // What it has in its journal it tells the truth about.
@@ -208,8 +225,31 @@ const renew = async (world: World, runner: ModelRunner): Promise<void> => {
     if (runner.journal.get(attemptKey(ref))?.state !== 'Finished') runner.journal.delete(attemptKey(ref));
 };
 
-const pass = async (world: World, ms: number): Promise<void> => {
+const releaseStarted = async (world: World, action: ActionOf<'releaseStarted'>): Promise<void> => {
+  const entry = entryOf(world, action);
+  const task = await taskOf(world, action.task);
+  if (entry?.state !== 'Started' || task.startedAt === null || task.epoch !== entry.ref.epoch) return;
+  const answer = await tell(world, runnerOf(world, action.runner).speaker, {
+    ...entry.ref,
+    kind: 'Released',
+  });
+  if (answer?.status !== 'Refused') throw new Error('invariant 4: what had started was taken back');
+};
+
+const advance = async (world: World, action: ActionOf<'advance'>): Promise<void> => {
+  const { state, runner: holder } = await taskOf(world, action.task);
+  if (state === 'Ready') return offer(world, runnerOf(world, action.runner), action.task);
+  const runner = world.runners.findIndex(({ clientId }) => clientId === holder);
+  if (runner < 0) return undefined;
+  if (state === 'Offered') return acceptOffer(world, runnerOf(world, runner), action.task);
+  const entry = entryOf(world, { runner, task: action.task });
+  if (entry?.state === 'Confirmed') return start(world, { kind: 'start', runner, task: action.task });
+  return finish(world, { ...action, kind: 'finish', runner });
+};
+
+const pass = async (world: World, { ms, swept }: ActionOf<'pass'>): Promise<void> => {
   world.now += ms;
+  if (!swept) return;
   const { tasks } = await world.ledger.expire({ now: world.now, graceMs });
   world.told = tasks;
 };
@@ -224,13 +264,6 @@ const restartWithoutJournal = async (world: World, runner: ModelRunner): Promise
   await openSession(world, runner);
 };
 
-type ActionOf<K> = Action extends infer A
-  ? A extends { kind: infer Kind }
-    ? K extends Kind
-      ? A
-      : never
-    : never
-  : never;
 type Handlers = { readonly [K in Action['kind']]: (world: World, action: ActionOf<K>) => Promise<void> };
 
 const handlers: Handlers = {
@@ -252,7 +285,9 @@ const handlers: Handlers = {
   renew: (world, action) => renew(world, runnerOf(world, action.runner)),
   restart: (world, action) => openSession(world, runnerOf(world, action.runner)),
   restartWithoutJournal: (world, action) => restartWithoutJournal(world, runnerOf(world, action.runner)),
-  pass: (world, action) => pass(world, action.ms),
+  releaseStarted,
+  advance,
+  pass,
 };
 
 export const perform = async (world: World, action: Action): Promise<void> => {
