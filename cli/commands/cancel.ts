@@ -1,0 +1,40 @@
+import type { WorkflowRun } from '@outrider/kinds';
+import type { Command } from '../command.ts';
+import type { Context } from '../context.ts';
+import { exitStatus } from '../errors.ts';
+import { resourcePath } from '../kube/client.ts';
+
+const cancelOne = async (context: Context, namespace: string, name: string): Promise<void> => {
+  const kube = await context.kube();
+  const run = await kube.request<WorkflowRun>({
+    method: 'PATCH',
+    path: `${resourcePath(namespace, 'workflowruns', name)}?fieldValidation=Strict`,
+    contentType: 'application/merge-patch+json',
+    body: { spec: { desiredState: 'Cancelled' } },
+  });
+  if (run.status?.completionTime !== undefined)
+    return context.note(`Run ${name} had ended before: ${run.status.phase ?? 'Unknown'}.`);
+  await context.out.write(`${name}\n`);
+  await context.note(
+    `Run ${name} is being cancelled: what executes is killed on its target. To see it end: ${context.program} logs ${name} -n ${namespace} -f`,
+  );
+};
+
+export const cancel: Command = {
+  name: 'cancel',
+  summary: 'Cancel runs: kill what executes, start nothing more',
+  operands: 'RUN…',
+  arity: [1, Infinity],
+  description: 'Final: a cancelled run stays so. Prints the names of the runs that are being cancelled.',
+  examples: [
+    { what: 'One run', words: 'cancel restart-x7k2p' },
+    { what: 'Several', words: 'cancel patch-4fh2d patch-9kq7s -n ops' },
+  ],
+  options: {},
+  formats: [],
+  run: async (context, args) => {
+    const namespace = await context.namespace();
+    for (const name of args.positionals) await cancelOne(context, namespace, name);
+    return exitStatus.ok;
+  },
+};

@@ -1,0 +1,140 @@
+import type { WorkflowRun } from '@outrider/kinds';
+import { portalPaths, type RunDetails, type TaskView } from '@outrider/portal';
+import type { Command } from '../command.ts';
+import type { Context } from '../context.ts';
+import { CliError, exitStatus } from '../errors.ts';
+import { resourcePath } from '../kube/client.ts';
+import { labelOf } from '../output/log-line.ts';
+import { renderObject } from '../output/objects.ts';
+import { printable } from '../output/printable.ts';
+import { paintPhase, type Style } from '../output/style.ts';
+import { renderFields, renderTable, type Column } from '../output/table.ts';
+import { formatAge, formatSpan } from '../output/time.ts';
+
+type Conditions = NonNullable<NonNullable<WorkflowRun['status']>['conditions']>;
+
+const taskColumns = (style: Style, now: string): readonly Column<TaskView>[] => [
+  { title: 'STEP', value: ({ step }) => step },
+  { title: 'TARGET', value: ({ target }) => target },
+  { title: 'STATE', value: ({ state }) => state, paint: (text) => paintPhase(style, text) },
+  { title: 'RUNNER', value: ({ runner }) => runner },
+  { title: 'EXIT', value: ({ exitCode, signal }) => exitCode ?? signal },
+  { title: 'DURATION', value: ({ startedAt, finishedAt }) => formatSpan(startedAt, finishedAt ?? now) },
+  { title: 'REASON', value: ({ reason }) => reason },
+  { title: 'NODE', value: ({ node }) => node, wide: true },
+  { title: 'ATTEMPT', value: ({ epoch }) => epoch, wide: true },
+  { title: 'LINES', value: ({ log }) => log.lines, wide: true },
+  { title: 'LOG', value: ({ log }) => log.end, wide: true },
+];
+
+const moment = (instant: string | undefined, now: number): string | undefined =>
+  instant === undefined ? undefined : `${instant} (${formatAge(instant, now)} ago)`;
+
+const headOf = (run: RunDetails, style: Style, now: number): string =>
+  renderFields([
+    ['Name', run.name],
+    ['Namespace', run.namespace],
+    ['Workflow', run.workflow],
+    ['Phase', paintPhase(style, run.phase)],
+    ['Reason', run.reason],
+    ['Message', run.message === undefined ? undefined : printable(run.message)],
+    ['Requested by', run.requestedBy === undefined ? undefined : printable(run.requestedBy)],
+    ['Created', moment(run.createdAt, now)],
+    ['Started', moment(run.startedAt, now)],
+    ['Finished', moment(run.finishedAt, now)],
+    ['Duration', formatSpan(run.startedAt, run.finishedAt)],
+  ]);
+
+const conditionsOf = (conditions: Conditions, style: Style): string =>
+  renderTable(
+    [
+      { title: 'CONDITION', value: ({ type }) => type },
+      { title: 'STATUS', value: ({ status }) => status, paint: (text) => paintPhase(style, text) },
+      { title: 'REASON', value: ({ reason }) => reason },
+      { title: 'MESSAGE', value: ({ message }) => message },
+    ],
+    conditions,
+  );
+
+const messagesOf = (tasks: readonly TaskView[]): string =>
+  tasks
+    .filter(({ message, state }) => message !== undefined && state !== 'Succeeded')
+    .map((task) => `${labelOf(task)}: ${printable(task.message ?? '')}\n`)
+    .join('');
+
+const unconfirmedOf = (tasks: readonly TaskView[]): string =>
+  tasks
+    .filter(({ unconfirmed }) => unconfirmed === true)
+    .map(
+      (task) =>
+        `${labelOf(task)}: a kill was asked for and could not be checked: look on the target for what is left.\n`,
+    )
+    .join('');
+
+const nextOf = (context: Context, run: RunDetails): string => {
+  const ref = `${run.name} -n ${run.namespace}`;
+  const ended = run.finishedAt !== undefined;
+  const lines = ended
+    ? [`logs ${ref}`, `run ${run.workflow} -n ${run.namespace} --follow`]
+    : [`logs ${ref} -f`, `cancel ${ref}`];
+  return lines.map((line) => `  ${context.program} ${line}\n`).join('');
+};
+
+/** Paragraphs, those without text left out. */
+const paragraphs = (...texts: readonly string[]): string => texts.filter((text) => text !== '').join('\n');
+
+export const renderRun = (context: Context, run: RunDetails, conditions: Conditions): string => {
+  const { style } = context.out;
+  const now = context.now();
+  const wide = { wide: context.format === 'wide' };
+  return paragraphs(
+    headOf(run, style, now),
+    conditions.length === 0 ? '' : conditionsOf(conditions, style),
+    run.tasks.length === 0
+      ? ''
+      : renderTable(taskColumns(style, new Date(now).toISOString()), run.tasks, wide),
+    messagesOf(run.tasks) + unconfirmedOf(run.tasks),
+    `Next:\n${nextOf(context, run)}`,
+  );
+};
+
+/** As Kubernetes has them; who may not read the object sees the rest. */
+const readConditions = async (context: Context, namespace: string, name: string): Promise<Conditions> => {
+  try {
+    const kube = await context.kube();
+    const path = resourcePath(namespace, 'workflowruns', name);
+    const { status } = await kube.request<WorkflowRun>({ method: 'GET', path });
+    return status?.conditions ?? [];
+  } catch (error) {
+    if (error instanceof CliError && ['Forbidden', 'NotFound'].includes(error.code)) return [];
+    throw error;
+  }
+};
+
+export const describe: Command = {
+  name: 'describe',
+  summary: 'Show one run: where it stands, step by step',
+  operands: 'RUN',
+  arity: [1, 1],
+  description:
+    'Phase, conditions and every step with target, runner, exit code, duration, and why it failed.',
+  examples: [
+    { what: 'One run', words: 'describe restart-x7k2p' },
+    { what: 'For a program', words: 'describe restart-x7k2p -o json' },
+  ],
+  options: {},
+  formats: ['json', 'yaml', 'wide'],
+  run: async (context, args) => {
+    const [name = ''] = args.positionals;
+    const namespace = await context.namespace();
+    const portal = await context.portal();
+    const details = portal.get<RunDetails>(portalPaths.run(namespace, name));
+    if (context.format === 'json' || context.format === 'yaml') {
+      await context.out.write(await renderObject(await details, context.format));
+      return exitStatus.ok;
+    }
+    const [run, conditions] = await Promise.all([details, readConditions(context, namespace, name)]);
+    await context.out.write(renderRun(context, run, conditions));
+    return exitStatus.ok;
+  },
+};
