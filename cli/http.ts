@@ -81,7 +81,7 @@ export const explainFailure = (options: HttpOptions, error: unknown): CliError =
 };
 
 const createDispatcher = async (options: HttpOptions): Promise<Dispatcher> => {
-  const { Agent, EnvHttpProxyAgent, ProxyAgent } = await import('undici');
+  const { Agent, EnvHttpProxyAgent, ProxyAgent } = await import('./lazy/undici.ts');
   const { ca, cert, key, serverName, env } = options;
   const tls = {
     rejectUnauthorized: options.insecure !== true,

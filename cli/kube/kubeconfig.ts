@@ -62,7 +62,7 @@ const readOne = async (path: string, mustExist: boolean): Promise<Mapping | unde
       error,
     );
   }
-  const { parse } = await import('yaml');
+  const { parse } = await import('../lazy/yaml.ts');
   try {
     return mapping(parse(text));
   } catch (error) {
