@@ -2,7 +2,7 @@ import type { WorkflowRun } from '@outrider/kinds';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { exitStatus } from '../errors.ts';
-import { resourcePath } from '../kube/client.ts';
+import { resourcePath } from '../kube/paths.ts';
 
 const cancelOne = async (context: Context, namespace: string, name: string): Promise<void> => {
   const kube = await context.kube();

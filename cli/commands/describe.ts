@@ -3,7 +3,7 @@ import { portalPaths, type RunDetails, type TaskView } from '@outrider/portal';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { CliError, exitStatus } from '../errors.ts';
-import { resourcePath } from '../kube/client.ts';
+import { resourcePath } from '../kube/paths.ts';
 import { labelOf } from '../output/log-line.ts';
 import { renderObject } from '../output/objects.ts';
 import { printable } from '../output/printable.ts';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { apiVersion } from '@outrider/kinds';
 import { CliError, configError } from '../errors.ts';
 import { createHttp, headerOf, jsonObject, readText, type HttpAnswer, type HttpClient } from '../http.ts';
 import { credentialOf, materialOf, type Credential } from './credentials.ts';
 import { Remembered } from '../remembered.ts';
-import { textOf, type Selection } from './kubeconfig.ts';
+import type { Selection } from './kubeconfig.ts';
+import { textOf } from './values.ts';
 
 export interface KubeCall {
   readonly method: 'GET' | 'POST' | 'PATCH';
@@ -41,9 +41,6 @@ export interface KubeClientOptions {
   readonly now: () => number;
   readonly userAgent: string;
 }
-
-export const resourcePath = (namespace: string, plural: string, name?: string): string =>
-  `/apis/${apiVersion}/namespaces/${encodeURIComponent(namespace)}/${plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`;
 
 const nextStep: Readonly<Record<string, string>> = {
   Unauthorized: 'Log in to the cluster again: `kubectl auth whoami` must work with this context.',

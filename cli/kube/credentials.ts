@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { defined } from '../defined.ts';
 import { configError } from '../errors.ts';
-import { pluginCredential } from './exec-plugin.ts';
-import { listOf, mapping, textOf, type Entry, type Mapping, type Selection } from './kubeconfig.ts';
+import { pluginCredential, type PluginCredential } from './exec-plugin.ts';
+import type { Entry, Selection } from './kubeconfig.ts';
+import { listOf, mapping, textOf, type Mapping } from './values.ts';
 
 /** How a user proves who it is. */
 export interface Credential {
@@ -67,25 +69,37 @@ const basicOf = (user: Mapping): string | undefined => {
   return `Basic ${Buffer.from(`${name}:${textOf(user['password']) ?? ''}`).toString('base64')}`;
 };
 
-/** @throws CliError ConfigInvalid, CredentialPluginFailed */
-export const credentialOf = async (
+interface CredentialOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly isTTY: boolean;
+}
+
+const fromPlugin = async (
   { user, cluster }: Selection,
-  options: { readonly env: Readonly<Record<string, string | undefined>>; readonly isTTY: boolean },
-): Promise<Credential> => {
-  refuseUnknown(user);
+  options: CredentialOptions,
+): Promise<PluginCredential> => {
   const exec = user.body['exec'];
-  const plugin =
-    exec === undefined || exec === null
-      ? undefined
-      : await pluginCredential({ ...options, user, exec: mapping(exec), cluster: cluster.body });
-  const token = plugin?.token ?? (await bearerOf(user));
-  const authorization = token === undefined ? basicOf(user.body) : `Bearer ${token}`;
-  const cert = plugin?.cert ?? (await materialOf(user, 'client-certificate'));
-  const key = plugin?.key ?? (await materialOf(user, 'client-key'));
+  if (exec === undefined || exec === null) return {};
+  return pluginCredential({ ...options, user, exec: mapping(exec), cluster: cluster.body });
+};
+
+const authorizationOf = async (user: Entry, token: string | undefined): Promise<string | undefined> => {
+  const bearer = token ?? (await bearerOf(user));
+  return bearer === undefined ? basicOf(user.body) : `Bearer ${bearer}`;
+};
+
+/** @throws CliError ConfigInvalid, CredentialPluginFailed */
+export const credentialOf = async (selection: Selection, options: CredentialOptions): Promise<Credential> => {
+  const { user } = selection;
+  refuseUnknown(user);
+  const { token, cert, key, expiresAt } = await fromPlugin(selection, options);
+  const authorization = await authorizationOf(user, token);
   return {
-    headers: { ...impersonation(user.body), ...(authorization === undefined ? {} : { authorization }) },
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(plugin?.expiresAt === undefined ? {} : { expiresAt: plugin.expiresAt }),
+    headers: { ...impersonation(user.body), ...defined({ authorization }) },
+    ...defined({
+      cert: cert ?? (await materialOf(user, 'client-certificate')),
+      key: key ?? (await materialOf(user, 'client-key')),
+      expiresAt,
+    }),
   };
 };

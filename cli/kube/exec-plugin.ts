@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { jsonObject } from '../http.ts';
 import { CliError } from '../errors.ts';
-import { listOf, mapping, textOf, type Entry, type Mapping } from './kubeconfig.ts';
+import type { Entry } from './kubeconfig.ts';
+import { listOf, mapping, textOf, type Mapping } from './values.ts';
 
 /** What a credential plugin gave. */
 export interface PluginCredential {

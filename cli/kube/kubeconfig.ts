@@ -3,10 +3,9 @@ import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { configError } from '../errors.ts';
 import { nearest } from '../nearest.ts';
+import { listOf, mapping, textOf, type Mapping } from './values.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
-export type Mapping = Readonly<Record<string, unknown>>;
-
 /** An entry of a kubeconfig with the folder that its relative paths count from. */
 export interface Entry {
   readonly name: string;
@@ -23,15 +22,6 @@ export interface Kubeconfig {
   /** Where it was looked for, for messages. */
   readonly sources: readonly string[];
 }
-
-export const mapping = (value: unknown): Mapping =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
-
-/** A text of the file; numbers as YAML reads them become text again. Absent when empty, as in kubectl. */
-export const textOf = (value: unknown): string | undefined =>
-  (typeof value === 'string' && value !== '') || typeof value === 'number' ? `${value}` : undefined;
-
-export const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 const collect = (into: Map<string, Entry>, list: unknown, options: { key: string; folder: string }): void => {
   for (const each of listOf(list)) {

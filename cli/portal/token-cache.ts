@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { jsonObject } from '../http.ts';
-import { mapping } from '../kube/kubeconfig.ts';
+import { mapping } from '../kube/values.ts';
 import type { PrivateJwk } from './key.ts';
 
 /** An access token of the portal with the key that it is bound to. */
