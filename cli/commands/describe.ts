@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowRun } from '@outrider/kinds';
 import { portalPaths, type RunDetails, type TaskView } from '@outrider/portal';
 import type { Command } from '../command.ts';
@@ -98,13 +99,26 @@ export const renderRun = (context: Context, run: RunDetails, conditions: Conditi
   );
 };
 
-/** As Kubernetes has them; who may not read the object sees the rest. */
-const readConditions = async (context: Context, namespace: string, name: string): Promise<Conditions> => {
+const isCompleted = (conditions: Conditions): boolean =>
+  conditions.some(({ type, status }) => type === 'Completed' && status === 'True');
+
+/** Objects are written a second or two behind what the portal knows. */
+const retryMs = 250;
+const retries = 12;
+
+/** As Kubernetes has them, at the same end as the run; who may not read the object sees the rest. */
+const readConditions = async (context: Context, run: RunDetails): Promise<Conditions> => {
+  const { namespace, name, finishedAt } = run;
+  const ended = finishedAt !== undefined;
   try {
     const kube = await context.kube();
     const path = resourcePath(namespace, 'workflowruns', name);
-    const { status } = await kube.request<WorkflowRun>({ method: 'GET', path });
-    return status?.conditions ?? [];
+    for (let tries = 0; ; tries += 1) {
+      const { status } = await kube.request<WorkflowRun>({ method: 'GET', path });
+      const conditions = status?.conditions ?? [];
+      if (!ended || isCompleted(conditions) || tries === retries) return conditions;
+      await delay(retryMs);
+    }
   } catch (error) {
     if (error instanceof CliError && ['Forbidden', 'NotFound'].includes(error.code)) return [];
     throw error;
@@ -128,13 +142,10 @@ export const describe: Command = {
     const [name = ''] = args.positionals;
     const namespace = await context.namespace();
     const portal = await context.portal();
-    const details = portal.get<RunDetails>(portalPaths.run(namespace, name));
-    if (context.format === 'json' || context.format === 'yaml') {
-      await context.out.write(await renderObject(await details, context.format));
-      return exitStatus.ok;
-    }
-    const [run, conditions] = await Promise.all([details, readConditions(context, namespace, name)]);
-    await context.out.write(renderRun(context, run, conditions));
+    const run = await portal.get<RunDetails>(portalPaths.run(namespace, name));
+    const { format, out } = context;
+    if (format === 'json' || format === 'yaml') await out.write(await renderObject(run, format));
+    else await out.write(renderRun(context, run, await readConditions(context, run)));
     return exitStatus.ok;
   },
 };

@@ -87,8 +87,10 @@ const follow = async (context: Context, { metadata }: WorkflowRun): Promise<numb
   await context.note(`Run ${name} is created. Ctrl-C stops watching, not the run.`);
   const last = await showLive(context, { namespace, run: name, appearsWithinMs });
   if (context.interrupted.aborted) {
+    // The terminal has just written ^C without a line end.
+    if (context.err.isTTY) await context.note('');
     await context.note(
-      `\nThe run goes on. To see it again: ${context.program} logs ${name} -n ${namespace} -f`,
+      `The run goes on. To see it again: ${context.program} logs ${name} -n ${namespace} -f`,
     );
     await context.note(`To cancel it: ${cancel}`);
     return exitStatus.interrupted;

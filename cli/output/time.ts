@@ -16,11 +16,13 @@ export const formatDuration = (ms: number): string => {
   return next && rest > 0 && whole < 10 ? `${whole}${unit}${rest}${next[0]}` : `${whole}${unit}`;
 };
 
-/** Below ten seconds tenths count. */
+/** Below ten seconds tenths count, when both instants have them. */
 export const formatSpan = (from: string | undefined, to: string | undefined): string => {
   if (from === undefined || to === undefined) return '';
   const ms = Math.max(0, Date.parse(to) - Date.parse(from));
-  return ms < 10_000 ? `${(ms / 1000).toFixed(1)}s` : formatDuration(ms);
+  return ms < 10_000 && from.includes('.') && to.includes('.')
+    ? `${(ms / 1000).toFixed(1)}s`
+    : formatDuration(ms);
 };
 
 /** Time since an instant; empty when there is none. */

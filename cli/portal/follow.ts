@@ -122,14 +122,19 @@ class Resumption {
    * end of a step counts when a second connection confirms it.
    */
   async isOver(shown: Shown, cursor: LogCursor): Promise<boolean> {
-    if (shown.finished || this.#options.signal.aborted) return true;
+    if (this.#options.signal.aborted) return true;
+    if (this.#options.step !== undefined && shown.tasks.size === 0) await this.#probe();
+    if (shown.finished) return true;
     if (this.#options.step === undefined) return false;
-    // The server says in its own words that there is no such step.
-    if (shown.tasks.size === 0)
-      await readText(await this.#options.portal.open(pathOf(this.#options, { limit: '1' })));
     const confirmed = this.#stepOver;
     this.#stepOver = stepIsOver(shown, cursor);
     return confirmed && this.#stepOver;
+  }
+
+  /** Where there is no such step, the server says so in its own words. */
+  async #probe(): Promise<void> {
+    const { portal, signal } = this.#options;
+    await readText(await portal.open(pathOf(this.#options, { limit: '1' }), { signal }));
   }
 
   /** True when the failure is passing and the user should hear of it. @throws the failure when it is final. */
