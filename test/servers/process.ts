@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Footprint } from './footprint.ts';
-import { isRunning, signalProcess, startTimeOf } from './pids.ts';
+import { isRunning, signalProcess, startTimeOf, type ProcessIdentity } from './pids.ts';
 import { tailOf } from './probes.ts';
 import type { Trace } from './traces.ts';
 import { waitFor } from './wait.ts';
@@ -28,6 +28,8 @@ export interface ServerProcess {
   readonly pid: number;
   readonly logFile: string;
   running(): boolean;
+  /** Its exit code once it has ended; undefined while it runs or when a signal ended it. */
+  exitCode(): number | undefined;
   signal(signal: NodeJS.Signals): void;
   stop(): Promise<void>;
 }
@@ -41,7 +43,7 @@ const SETPRIV = '/usr/bin/setpriv';
  */
 export async function startProcess(footprint: Footprint, options: ProcessOptions): Promise<ServerProcess> {
   const logFile = join(footprint.subfolder('logs'), `${options.name}.log`);
-  const identity = await launch(footprint, options, logFile);
+  const { identity, exitCode } = await launch(footprint, options, logFile);
   const trace: Trace = {
     kind: 'process',
     name: options.name,
@@ -55,6 +57,7 @@ export async function startProcess(footprint: Footprint, options: ProcessOptions
     pid: identity.pid,
     logFile,
     running: () => isRunning(identity),
+    exitCode,
     signal: (signal) => signalProcess(identity, signal),
     stop: () => footprint.remove(trace),
   };
@@ -66,7 +69,7 @@ async function launch(
   footprint: Footprint,
   options: ProcessOptions,
   logFile: string,
-): Promise<{ pid: number; startTime: string }> {
+): Promise<{ identity: ProcessIdentity; exitCode: () => number | undefined }> {
   const bound = !footprint.lasting && existsSync(SETPRIV);
   const pdeathsig = options.stopSignal === 'SIGKILL' ? 'KILL' : 'TERM';
   const log = openSync(logFile, 'a', 0o600);
@@ -89,7 +92,10 @@ async function launch(
     });
     child.unref();
     const pid = child.pid ?? 0;
-    return { pid, startTime: startTimeOf(pid) ?? 'ended' };
+    return {
+      identity: { pid, startTime: startTimeOf(pid) ?? 'ended' },
+      exitCode: () => child.exitCode ?? undefined,
+    };
   } finally {
     closeSync(log);
   }
