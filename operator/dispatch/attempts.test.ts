@@ -36,6 +36,19 @@ describe('a running attempt', () => {
     expect(await stateOf('t1')).toBe('Running');
   });
 
+  test('that became Unknown while its runner was cut off is Running again once a poll of the same session lists it', async () => {
+    const { runner, offer } = await running();
+    bench.now += 90_001;
+    await bench.sweep();
+    await runner.poll([offer], AbortSignal.abort());
+    expect(await stateOf('t1')).toBe('Running');
+    bench.now += graceMs + 1;
+    await runner.poll([offer], AbortSignal.abort());
+    await bench.sweep();
+    expect(await stateOf('t1')).toBe('Running');
+    expect((await runner.result(offer)).reports[0]?.status).toBe('Recorded');
+  });
+
   test('goes on under a new session of the same key whose journal lists it', async () => {
     const { identity, offer } = await running();
     const generation = bench.ledger.generation;
@@ -43,6 +56,25 @@ describe('a running attempt', () => {
     expect(again.attempts.map(({ decision }) => decision)).toEqual(['Continue']);
     expect((await again.result(offer)).reports[0]?.status).toBe('Recorded');
     expect(await stateOf('t1')).toBe('Succeeded');
+  });
+
+  test('keeps the cancellation that was asked for while a new session of its runner opens', async () => {
+    const { identity, offer } = await running();
+    const generation = bench.ledger.generation;
+    // The ledger commits it right after the session, and both are answered in this order.
+    const { openSession } = bench.ledger;
+    let cancelled: Promise<void> | undefined;
+    bench.ledger.openSession = (command) => {
+      const opened = openSession(command);
+      cancelled = bench.ledger
+        .requestCancel(aNewRun().uid, bench.now)
+        .then(({ tasks }) => bench.board.apply(tasks));
+      return opened;
+    };
+    const again = await connect(identity, { inventory: [{ ...offer, generation, state: 'Started' }] });
+    await cancelled;
+    expect(bench.board.get('t1')?.cancelRequested).toBe(true);
+    expect((await again.poll([offer])).cancels).toEqual([{ ...offer, reason: 'Cancelled' }]);
   });
 
   test('is cancelled by an open poll at once, and told again only with the next news', async () => {
@@ -75,6 +107,35 @@ describe('a running attempt', () => {
       'EpochMismatch',
     );
     expect((await bench.dispatch.logs(identity, runner.session, [chunk])).attempts[0]?.error).toBeUndefined();
+  });
+
+  test('keeps the result that a runner sent under a session which its own newer one had just replaced', async () => {
+    const { identity, runner, offer } = await running();
+    const { recordReports, generation } = bench.ledger;
+    const inventory = [{ ...offer, generation, state: 'Started' as const }];
+    bench.ledger.recordReports = async (command) => {
+      bench.ledger.recordReports = recordReports;
+      await bench.ledger.openSession({
+        by: { ...command.by, session: 'newer' },
+        inventory,
+        now: bench.now,
+        leaseExpiresAt: bench.now + 90_000,
+      });
+      return recordReports(command);
+    };
+    await expect(runner.result(offer)).rejects.toMatchObject({ code: 'SessionSuperseded' });
+    const again = await connect(identity, { inventory });
+    expect((await again.result(offer)).reports[0]?.status).toBe('Recorded');
+  });
+
+  test('has its log ended by a repeated result, when the operator had no time for it after the first', async () => {
+    const { runner, offer } = await running();
+    const { seal } = bench.logs;
+    bench.logs.seal = () => Promise.reject(new Error('the operator ends here'));
+    await expect(runner.result(offer)).rejects.toThrow('the operator ends here');
+    bench.logs.seal = seal;
+    expect((await runner.result(offer)).reports[0]?.status).toBe('Duplicate');
+    expect((await bench.logs.state(offer)).end).toBe('Complete');
   });
 
   test('gets secrets while it is held, and none after its end or for another runner', async () => {

@@ -2,11 +2,14 @@ import { randomUUID } from 'node:crypto';
 import {
   attemptKey,
   maxBatch,
+  OutriderError,
+  type AttemptAnswer,
   type LogChunk,
   type AcceptResponse,
   type LogsResponse,
   type PollRequest,
   type PollResponse,
+  type Report,
   type ReportsRequest,
   type ReportsResponse,
   type SessionRequest,
@@ -49,14 +52,15 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
   ): Promise<SessionResponse> => {
     sessions.guardAgainstClones(runner);
     const speaker = { clientId: runner.clientId, runnerName: runner.name, session: randomUUID() };
+    const identity = await ledger.readRunnerIdentity(runner.clientId);
+    const limits = [identity?.requestedTags ?? null, identity?.permittedTags ?? null];
+    // Nothing is awaited from the commit to the board: what other commands say of these tasks next must not be overwritten.
     const { tasks, answers } = await ledger.openSession({
       by: speaker,
       inventory: request.inventory,
       now: now(),
       leaseExpiresAt: now() + leaseMs,
     });
-    const identity = await ledger.readRunnerIdentity(runner.clientId);
-    const limits = [identity?.requestedTags ?? null, identity?.permittedTags ?? null];
     const session = sessions.open(runner, request, { session: speaker.session, limits });
     board.apply(tasks);
     for (const task of board.heldBy(runner.clientId)) noteCancel(session, task);
@@ -112,16 +116,18 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       now: at,
       leaseExpiresAt: at + leaseMs,
     });
+    throwIfSuperseded(answers);
     session.lastContact = at;
     board.apply(tasks);
     return { attempts: [...answers] };
   };
 
-  const settleLogs = async (tasks: readonly TaskRecord[]): Promise<void> => {
-    for (const task of tasks) {
-      const ref = { task: task.id, epoch: task.epoch };
-      if (task.result) await logs.seal(ref, task.result.log);
-    }
+  /** Repeated results too: the operator may have ended between the commit of the result and that of the log's end. */
+  const settleLogs = async (reports: readonly Report[], answers: readonly AttemptAnswer[]): Promise<void> => {
+    const taken = reports.filter(({ kind }, i) => kind === 'Result' && answers[i]?.status !== 'Refused');
+    await Promise.all(
+      taken.map(({ task, epoch, result }) => (result ? logs.seal({ task, epoch }, result.log) : undefined)),
+    );
   };
 
   const report = async (runner: AuthenticatedRunner, request: ReportsRequest): Promise<ReportsResponse> => {
@@ -132,13 +138,14 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       reports: request.reports,
       now: now(),
     });
+    throwIfSuperseded(answers);
     for (const { task, epoch } of request.reports) {
       const known = board.get(task);
       if (known && known.epoch === epoch && known.state !== 'Running')
         session.unlisted.delete(attemptKey({ task, epoch }));
     }
     board.apply(tasks);
-    await settleLogs(tasks);
+    await settleLogs(request.reports, answers);
     const offers = await matcher.offerTo(session, Math.min(request.free ?? 0, maxBatch));
     matcher.pump();
     return { reports: [...answers], offers };
@@ -202,6 +209,18 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     },
     revoke: (clientId) => sessions.remove(clientId, revoked()),
   };
+};
+
+/**
+ * A newer session was committed while this call was on its way. That is an answer to the call and not to its attempts: a
+ * runner takes a refused result for one that nobody wants, and drops it, where it is to send it again under the new session.
+ */
+const throwIfSuperseded = (answers: readonly AttemptAnswer[]): void => {
+  for (const { error } of answers) {
+    const code = error?.code;
+    if (error && (code === 'SessionSuperseded' || code === 'SessionUnknown'))
+      throw new OutriderError({ ...error, code });
+  }
 };
 
 const refuseLog = (chunk: { task: string; epoch: number; offset: number }) => ({

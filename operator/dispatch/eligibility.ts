@@ -12,6 +12,8 @@ export interface Capability {
   readonly local: boolean;
   readonly tags: ReadonlySet<string>;
   readonly nodes: ReadonlySet<string>;
+  /** Node types that the machine's own configuration permits; `nodes` is what the Runner resource permits of them. */
+  readonly machineNodes: ReadonlySet<string>;
   readonly suspended: boolean;
 }
 
@@ -49,6 +51,17 @@ export const effectiveNodes = (spec: RunnerSpec, machine: readonly string[]): st
   return machine.filter((node) => (permitted ? permitted.includes(node) : node !== 'local-exec'));
 };
 
+/** Which of the two has to change: the machine's configuration, or the Runner resource. */
+const missingNodes = (capability: Capability, nodes: readonly string[]): string[] => {
+  const missing = nodes.filter((node) => !capability.nodes.has(node));
+  const machine = missing.filter((node) => !capability.machineNodes.has(node));
+  const resource = missing.filter((node) => capability.machineNodes.has(node));
+  return [
+    ...(machine.length > 0 ? [`its machine's own configuration does not permit ${machine.join(', ')}`] : []),
+    ...(resource.length > 0 ? [`its spec.allow.nodes does not permit ${resource.join(', ')}`] : []),
+  ];
+};
+
 /** What the runner lacks for this work, in words; empty when it qualifies. */
 export const lacking = (capability: Capability, demand: Demand): string[] => {
   const lacks: string[] = [];
@@ -58,8 +71,7 @@ export const lacking = (capability: Capability, demand: Demand): string[] => {
     lacks.push(`it serves namespace ${capability.namespace}`);
   const tags = demand.tags.filter((tag) => !capability.tags.has(tag));
   if (tags.length > 0) lacks.push(`it lacks the ${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')}`);
-  const nodes = demand.nodes.filter((node) => !capability.nodes.has(node));
-  if (nodes.length > 0) lacks.push(`it may not run ${nodes.join(', ')}`);
+  lacks.push(...missingNodes(capability, demand.nodes));
   if (capability.suspended) lacks.push('it is suspended');
   return lacks;
 };

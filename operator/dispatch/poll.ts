@@ -21,6 +21,10 @@ export interface HeldReview {
 
 const isOpen = (task: TaskRecord): boolean => task.state === 'Claimed' || task.state === 'Running';
 
+/** The runner was not heard of in time, and now vouches for it again: it goes on, however long it may still take. */
+const isFoundAgain = (session: Session, task: TaskRecord): boolean =>
+  task.state === 'Unknown' && task.session === session.speaker.session;
+
 /**
  * Compares what a poll lists as held with what the ledger gave this session. A lease is written when a third of it is used:
  * no ledger write per poll, and none at all while nothing runs.
@@ -34,13 +38,15 @@ export const reviewHeld = (
   const held = new Set(request.held.map(attemptKey));
   const renew: TaskRecord[] = [];
   const missing: TaskRecord[] = [];
-  for (const task of given.filter(isOpen)) {
+  for (const task of given) {
     const key = attemptKey({ task: task.id, epoch: task.epoch });
     if (held.has(key)) {
       session.unlisted.delete(key);
-      if ((task.leaseExpiresAt ?? 0) - now < (leaseMs * 2) / 3) renew.push(task);
+      const due = (task.leaseExpiresAt ?? 0) - now < (leaseMs * 2) / 3;
+      if ((isOpen(task) && due) || isFoundAgain(session, task)) renew.push(task);
       continue;
     }
+    if (!isOpen(task)) continue;
     const times = (session.unlisted.get(key) ?? 0) + 1;
     session.unlisted.set(key, times);
     if (times >= 2) missing.push(task);

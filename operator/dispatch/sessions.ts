@@ -179,6 +179,7 @@ export class Sessions implements RunnerDirectory {
       local: runner.local,
       tags: new Set(effectiveTags(permitted, ...limits, hello.tags)),
       nodes: new Set(effectiveNodes(spec, hello.nodes)),
+      machineNodes: new Set(hello.nodes),
       suspended: spec.suspend ?? false,
     };
   }
