@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
-import { build, type BuildOptions } from 'esbuild';
+import { fileURLToPath } from 'node:url';
+import { build, type BuildOptions, type Plugin } from 'esbuild';
 
 /** CommonJS dependencies inside an ES module bundle ask for `require`, `__filename` and `__dirname`. */
 const banner = {
@@ -12,6 +13,29 @@ const banner = {
   ].join('\n'),
 };
 
+const slim = fileURLToPath(new URL('operator/kube/client-node-slim.ts', import.meta.url));
+const fromOperatorLibrary = /[\\/]@dot-i[\\/]k8s-operator[\\/]/;
+const generated = /[\\/]@kubernetes[\\/]client-node[\\/]dist[\\/]gen[\\/]/;
+
+/** Leaves out what the process shell never calls: the generated Kubernetes API, and an HTTP client that warns at its start. */
+const slimShell: Plugin = {
+  name: 'slim-shell',
+  setup: (bundler) => {
+    bundler.onResolve({ filter: /^@kubernetes\/client-node$/ }, ({ importer }) =>
+      fromOperatorLibrary.test(importer) ? { path: slim } : undefined,
+    );
+    bundler.onResolve({ filter: /^gaxios$/ }, ({ importer }) =>
+      fromOperatorLibrary.test(importer) ? { path: 'gaxios', namespace: 'never-called' } : undefined,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: 'never-called' }, () => ({ contents: 'export {};' }));
+    bundler.onResolve({ filter: /^\.{1,2}\// }, async ({ path, importer, resolveDir, kind, pluginData }) => {
+      if (pluginData === 'resolved' || !/client-node/.test(importer)) return undefined;
+      const found = await bundler.resolve(path, { importer, resolveDir, kind, pluginData: 'resolved' });
+      return generated.test(found.path) ? { ...found, sideEffects: false } : undefined;
+    });
+  },
+};
+
 const shared: BuildOptions = {
   bundle: true,
   platform: 'node',
@@ -20,6 +44,7 @@ const shared: BuildOptions = {
   splitting: true,
   conditions: ['development'],
   banner,
+  plugins: [slimShell],
   // Names stay readable in stack traces; white space alone would cost the operator 10 MB of memory.
   minifyWhitespace: true,
   minifySyntax: true,

@@ -1,4 +1,5 @@
 import { attemptKey, type AttemptAnswer, type Offer } from '@outrider/protocol';
+import type { ExecutionHost } from '../execution/contract.ts';
 import type { Journal } from '../journal/contract.ts';
 import type { RunnerApi } from './api.ts';
 import { stopReason, type Attempt, type Attempts } from './attempts.ts';
@@ -18,6 +19,7 @@ export interface AcceptOptions {
   readonly attempts: Attempts;
   readonly reports: Reports;
   readonly starter: Starter;
+  readonly host: Pick<ExecutionHost, 'prepare'>;
   /** False while draining. */
   readonly taking: () => boolean;
   readonly stop: AbortSignal;
@@ -46,7 +48,10 @@ export const createAcceptor = (options: AcceptOptions): Acceptor => {
 
   const admit = (offer: Offer): Attempt | undefined => {
     if (attempts.get(offer) !== undefined) return undefined;
-    if (options.taking() && attempts.free > 0) return attempts.add(offer, offer.spec, 'Accepting');
+    if (options.taking() && attempts.free > 0) {
+      options.host.prepare();
+      return attempts.add(offer, offer.spec, 'Accepting');
+    }
     decline(offer);
     return undefined;
   };

@@ -127,6 +127,7 @@ export const createAgent = (options: AgentOptions): Agent => {
       attempts,
       reports,
       starter,
+      host,
       taking,
       stop,
       logger,

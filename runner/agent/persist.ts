@@ -36,6 +36,8 @@ export const classify = (error: OutriderError): Verdict => {
   const known = verdicts[error.code];
   if (known !== undefined) return known;
   const status = error.details?.['status'];
+  // The request did not arrive in time (a machine that was suspended in the middle of it): that is no word on its content.
+  if (status === 408) return 'Retry';
   return typeof status === 'number' && status >= 400 && status < 500 ? 'Refused' : 'Retry';
 };
 

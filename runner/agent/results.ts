@@ -1,4 +1,5 @@
 import {
+  attemptKey,
   describeProblem,
   encodeFrame,
   type AttemptRef,
@@ -34,9 +35,9 @@ export const stoppedResult = (reason: StopReason, startedAt: string): UnloggedRe
 });
 
 export interface Results {
-  /** Seals the log and completes the result. */
+  /** Seals the log and completes the result; a log that the disk does not take is named without a digest. Never rejects. */
   seal(ref: AttemptRef, result: UnloggedResult): Promise<TaskResult>;
-  /** A line in the attempt's log by the product itself; only where no executor has written. */
+  /** A line in the attempt's log by the product itself; only where no executor has written. Never rejects. */
   note(ref: AttemptRef, text: string): Promise<void>;
   /** Journals a result, frees the slot and reports it until it is acknowledged. */
   finish(attempt: Attempt, result: TaskResult, startLatencyUs?: number): Promise<void>;
@@ -74,7 +75,12 @@ export const createResults = (options: {
       const reason = answer.error?.message ?? 'no reason given';
       logger.warn('the operator no longer wants this result', { attempt: attempt.key, reason });
       attempt.logRefused = true;
-      await journal.acknowledged(attempt.ref);
+      await journal.acknowledged(attempt.ref).catch((error: unknown) => {
+        logger.warn('could not mark a result as no longer wanted', {
+          attempt: attempt.key,
+          reason: String(error),
+        });
+      });
     }
     attempt.resultAcknowledged = true;
     await attempts.settle(attempt);
@@ -94,14 +100,21 @@ export const createResults = (options: {
     seal: async (ref, result) => ({
       ...result,
       finishedAt: new Date().toISOString(),
-      log: await journal.sealLog(ref),
+      // An attempt that has started ends with a result, whatever the disk says: its slot and its lease must not be held for ever.
+      log: await journal.sealLog(ref).catch((error: unknown) => {
+        logger.error('the end of a log could not be journalled', {
+          attempt: attemptKey(ref),
+          reason: String(error),
+        });
+        return { length: journal.logLength(ref), sha256: '' };
+      }),
     }),
     note: async (ref, text) => {
       const ts = BigInt(Date.now()) * 1000n;
-      await journal.append(
-        ref,
-        encodeFrame({ seq: 0, stream: 'system', ts, payload: Buffer.from(`${text}\n`) }),
-      );
+      const frame = encodeFrame({ seq: 0, stream: 'system', ts, payload: Buffer.from(`${text}\n`) });
+      await journal.append(ref, frame).catch((error: unknown) => {
+        logger.warn('a line could not be journalled', { attempt: attemptKey(ref), reason: String(error) });
+      });
     },
     finish: async (attempt, result, startLatencyUs) => {
       await journal.finished(attempt.ref, result).catch((error: unknown) => {

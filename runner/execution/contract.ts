@@ -12,6 +12,8 @@ export interface ExecutionRequest extends AttemptRef {
  * lease renewal. Output goes executor → redactor → frames → journal; the journal's back-pressure reaches the executor.
  */
 export interface ExecutionHost {
+  /** Work is about to come: an offer has arrived. The thread starts while the offer is accepted. */
+  prepare(): void;
   /**
    * Resolves with the result, log sealed, never rejects: what goes wrong inside becomes a Failed result. The caller has
    * journalled `started` already. `onEntry` is called when the executor is entered (performance.timeOrigin + now, in ms).
@@ -21,6 +23,8 @@ export interface ExecutionHost {
   stop(ref: AttemptRef, reason: StopReason): void;
   /** Ends what an earlier process of this runner left running; true when it is surely gone. */
   reap(node: string, handle: Readonly<Record<string, string | number>>): Promise<boolean>;
+  /** True while it has no thread: before the first work, and after a while without any. */
+  readonly resting: boolean;
   /** Attempts inside. */
   readonly size: number;
   close(): Promise<void>;

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
 import { OutriderError } from '@outrider/protocol';
 import type { TaskContext } from '@outrider/nodes/contract';
 import type { ExecutorTable } from './executor-table.ts';
@@ -103,6 +104,13 @@ export const executors: ExecutorTable = {
     execute: async (context) => {
       await context.handle({ pid: 4711 });
       await context.stdout.write(bytes('handle journalled\n'));
+      return { outcome: 'Succeeded', exitCode: 0 };
+    },
+  }),
+  /** Which thread it runs in. */
+  thread: async () => ({
+    execute: async (context) => {
+      await context.stdout.write(bytes(`${threadId}`));
       return { outcome: 'Succeeded', exitCode: 0 };
     },
   }),

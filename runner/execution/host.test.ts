@@ -2,6 +2,7 @@ import { decodeFrames } from '@outrider/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ref, sha256, spec } from '../journal/fixture.ts';
 import { executors, machine, openBench, type Bench } from './fixture-bench.ts';
+import type { ExecutionHost } from './contract.ts';
 import { createExecutionHost } from './host.ts';
 
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -121,6 +122,7 @@ describe('secrets', () => {
     vi.stubEnv('HTTPS_PROXY', 'http://user:word@proxy:3128');
     vi.stubEnv('LANG', 'en_GB.UTF-8');
     const host = createExecutionHost({ journal: bench.journal, machine, executors });
+    host.prepare();
     vi.unstubAllEnvs();
     await host.execute(await bench.prepare({ node: 'surroundings' }));
     await host.close();
@@ -128,5 +130,23 @@ describe('secrets', () => {
     expect(text).toContain('"LANG":"en_GB.UTF-8"');
     expect(text).not.toMatch(/token-of-the-runner|OUTRIDER|HTTPS_PROXY|VITEST/);
     expect(text).toContain(',[],["--conditions=development"]]');
+  });
+});
+
+describe('the thread', () => {
+  const threadOf = async (host: ExecutionHost): Promise<string> => {
+    await host.execute(await bench.prepare({ node: 'thread' }));
+    const [text = ''] = await bench.textOf('thread');
+    await bench.journal.forget(ref('thread'));
+    return text;
+  };
+
+  test('stays from one attempt to the next, and at rest it ends: the next attempt has a new one', async () => {
+    const host = createExecutionHost({ journal: bench.journal, machine, executors, idleMs: 400 });
+    const first = await threadOf(host);
+    expect(await threadOf(host)).toBe(first);
+    await vi.waitFor(async () => expect(host.resting).toBe(true), { timeout: 5000, interval: 20 });
+    expect(await threadOf(host)).not.toBe(first);
+    await host.close();
   });
 });

@@ -22,6 +22,12 @@ export interface ExecutionHostOptions {
    * @default 10,000
    */
   readonly hangMs?: number;
+  /**
+   * A thread without attempts for so long is ended: a runner at rest needs a fifth less memory. Longer than SSH connections
+   * are kept, which live in it.
+   * @default 120,000
+   */
+  readonly idleMs?: number;
 }
 
 const closing = 'the runner is closing';
@@ -34,15 +40,24 @@ class WorkerHost implements ExecutionHost {
   readonly #closing = new AbortController();
   #thread: Thread | undefined;
   #lastReaper = 0;
+  #rest: NodeJS.Timeout | undefined;
 
   constructor(options: ExecutionHostOptions) {
     this.#options = options;
     this.#graceMs = options.graceMs ?? 30_000;
-    this.#thread = this.#startThread();
+  }
+
+  get resting(): boolean {
+    return this.#thread === undefined;
   }
 
   get size(): number {
     return this.#attempts.size;
+  }
+
+  prepare(): void {
+    if (!this.#closing.signal.aborted) this.#running();
+    this.#restLater();
   }
 
   execute(request: ExecutionRequest, onEntry?: (at: number) => void): Promise<TaskResult> {
@@ -60,7 +75,10 @@ class WorkerHost implements ExecutionHost {
     this.#attempts.set(key, attempt);
     if (this.#closing.signal.aborted) attempt.assume(crashed(closing));
     else this.#running().post({ type: 'execute', key, request });
-    return attempt.result.finally(() => this.#attempts.delete(key));
+    return attempt.result.finally(() => {
+      this.#attempts.delete(key);
+      this.#restLater();
+    });
   }
 
   stop(ref: AttemptRef, reason: StopReason): void {
@@ -84,8 +102,22 @@ class WorkerHost implements ExecutionHost {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    clearTimeout(this.#rest);
     await this.#thread?.terminate();
     await Promise.all(Array.from(this.#attempts.values(), (attempt) => attempt.result));
+  }
+
+  /** Each use begins the time anew. */
+  #restLater(): void {
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => this.#endIdleThread(), this.#options.idleMs ?? 120_000).unref();
+  }
+
+  #endIdleThread(): void {
+    if (this.#attempts.size > 0 || this.#reapers.size > 0) return this.#restLater();
+    const thread = this.#thread;
+    this.#thread = undefined;
+    void thread?.terminate();
   }
 
   #running(): Thread {
@@ -97,13 +129,15 @@ class WorkerHost implements ExecutionHost {
     const { machine, executors, hangMs } = this.#options;
     const thread: Thread = new Thread({ machine, executors: executors?.href }, hangMs ?? 10_000, {
       message: (message) => this.#receive(message, thread),
-      exit: (cause, wasReady) => this.#threadEnded(cause, wasReady),
+      exit: (cause, wasReady) => this.#threadEnded(thread, cause, wasReady),
     });
     return thread;
   }
 
   /** A thread that never became ready is started again by the next task only, so that a broken one is no hot loop. */
-  #threadEnded(cause: string, wasReady: boolean): void {
+  #threadEnded(thread: Thread, cause: string, wasReady: boolean): void {
+    // It was ended at rest, and another may be at work already.
+    if (this.#thread !== thread) return;
     this.#thread = undefined;
     const why = this.#closing.signal.aborted ? closing : cause;
     for (const attempt of this.#attempts.values())
@@ -141,5 +175,5 @@ class WorkerHost implements ExecutionHost {
   }
 }
 
-/** Starts the executor thread at once, so that the first task does not wait for it. */
+/** The executor thread starts with `prepare` or the first task, and ends when it has rested for a while. */
 export const createExecutionHost = (options: ExecutionHostOptions): ExecutionHost => new WorkerHost(options);

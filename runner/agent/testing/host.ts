@@ -30,6 +30,10 @@ export class ScriptedHost implements ExecutionHost {
     return this.#running.size;
   }
 
+  readonly resting = false;
+
+  prepare(): void {}
+
   async execute(request: ExecutionRequest, onEntry?: (at: number) => void): Promise<TaskResult> {
     const key = attemptKey(request);
     const ref = { task: request.task, epoch: request.epoch };
