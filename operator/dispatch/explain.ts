@@ -17,6 +17,13 @@ const describe = (session: Session, demand: Demand): { name: string; lacks: read
   lacks: lacking(session.capability, demand),
 });
 
+/** Who reads this namespace's runs is told of its own runners and of those of the installation, of no other namespace's. */
+const mayBeNamed = ({ runner }: Session, demand: Demand): boolean =>
+  runner.local === demand.local && (demand.local || runner.namespace === demand.namespace);
+
+const namesOf = (sessions: readonly Session[]): string =>
+  [...new Set(sessions.map((session) => session.runner.name))].slice(0, named).join(', ');
+
 export interface Waiting {
   readonly reason: 'NoRunner' | 'RunnersBusy' | 'Offered';
   readonly message: string;
@@ -25,26 +32,30 @@ export interface Waiting {
 /** Why a Ready task waits: which tags nobody has, and what the closest online runners lack. */
 export const explainWaiting = (task: TaskRecord, sessions: Sessions): Waiting => {
   const demand = demandOf(task);
-  const qualified = sessions.qualified(demand);
-  if (qualified.size > 0) {
-    const names = [...qualified].slice(0, named).map((session) => session.runner.name);
-    return { reason: 'RunnersBusy', message: `Waits for a free slot on ${names.join(', ')}.` };
-  }
+  const qualified = [...sessions.qualified(demand)];
+  const present = namesOf(qualified.filter((session) => sessions.isPresent(session)));
+  if (present !== '') return { reason: 'RunnersBusy', message: `Waits for a free slot on ${present}.` };
   const needs = `Needs ${wanted(demand)} (node ${task.spec.node}).`;
+  const away = namesOf(qualified);
+  if (away !== '')
+    return {
+      reason: 'NoRunner',
+      message: `${needs} None that qualifies is online: ${away} would, but has stopped or is not heard of. Start it again; the step then starts by itself.`,
+    };
   const closest = sessions
     .all()
-    .filter((session) => !session.closed && session.runner.local === demand.local)
+    .filter((session) => sessions.isPresent(session) && mayBeNamed(session, demand))
     .map((session) => describe(session, demand))
     .sort((a, b) => a.lacks.length - b.lacks.length || a.name.localeCompare(b.name))
     .slice(0, named);
   if (closest.length === 0)
     return {
       reason: 'NoRunner',
-      message: `${needs} No such runner is online: start one, or see \`kubectl get runners\`.`,
+      message: `${needs} No such runner is online: start one (\`kubectl -n ${demand.namespace} get runners\` shows them); the step then starts by itself.`,
     };
   const lacks = closest.map((runner) => `${runner.name}: ${runner.lacks.join(' and ')}`);
   return {
     reason: 'NoRunner',
-    message: `${needs} No online runner qualifies. Closest: ${lacks.join('; ')}.`,
+    message: `${needs} No online runner qualifies. Closest: ${lacks.join('; ')}. Change that or start a runner that qualifies; the step then starts by itself.`,
   };
 };

@@ -59,8 +59,43 @@ describe('a task that nobody can take', () => {
       reason: 'NoRunner',
       message:
         'Needs a runner of namespace payments with the tags production, us-east-1 (node ssh-exec). No online runner qualifies. ' +
-        'Closest: near: it lacks the tag us-east-1; far: it lacks the tags production, us-east-1 and it is suspended.',
+        'Closest: near: it lacks the tag us-east-1; far: it lacks the tags production, us-east-1 and it is suspended. ' +
+        'Change that or start a runner that qualifies; the step then starts by itself.',
     });
+  });
+
+  test('tells a machine that does not permit local-exec from a Runner resource that does not', async () => {
+    const allow = { nodes: ['local-exec'] };
+    await connect(addRunner('machine', { allow }), { nodes: ['ssh-exec'] });
+    await connect(addRunner('resource'), { nodes: ['ssh-exec', 'local-exec'] });
+    const spec = { ...aTask('t1').spec, node: 'local-exec' };
+    await ready(aTask('t1', { spec }));
+    const task = bench.board.get('t1');
+    if (!task) throw new Error('t1 is not on the board');
+    const { message } = explainWaiting(task, bench.sessions);
+    expect(message).toContain("machine: its machine's own configuration does not permit local-exec");
+    expect(message).toContain('resource: its spec.allow.nodes does not permit local-exec');
+  });
+
+  test('waits for a slot of a runner that is there, and is told of one that is not', async () => {
+    const runner = addRunner('r1');
+    const { envelope } = await connect(runner);
+    await ready(aTask('t1'));
+    const task = bench.board.get('t1');
+    if (!task) throw new Error('t1 is not on the board');
+    const busy = { reason: 'RunnersBusy', message: 'Waits for a free slot on r1.' };
+    const away = {
+      reason: 'NoRunner',
+      message:
+        'Needs a runner of namespace payments with no tags (node ssh-exec). None that qualifies is online: ' +
+        'r1 would, but has stopped or is not heard of. Start it again; the step then starts by itself.',
+    };
+    expect(explainWaiting(task, bench.sessions)).toEqual(busy);
+    bench.now += 45_001;
+    expect(explainWaiting(task, bench.sessions)).toEqual(away);
+    bench.now -= 45_001;
+    await bench.dispatch.closeSession(runner, envelope);
+    expect(explainWaiting(task, bench.sessions)).toEqual(away);
   });
 
   test('is offered as soon as the Runner resource permits it', async () => {

@@ -1,6 +1,7 @@
 import { OutriderError, type SessionRequest } from '@outrider/protocol';
 import type { Runner, RunnerSpec } from '@outrider/kinds';
 import type { Cache } from '../kube/contract.ts';
+import { onlineForMs } from '../runners/replicas.ts';
 import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
 import {
   effectiveNodes,
@@ -89,6 +90,12 @@ export class Sessions implements RunnerDirectory {
     for (const entry of this.#qualified.values()) entry.sessions.delete(session);
     session.poll?.fail(why);
     this.changed(session);
+  }
+
+  /** It is there and takes work: polling or heard of lately, and not on its way out. */
+  isPresent({ draining, closed, poll, lastContact }: Session): boolean {
+    if (draining || closed) return false;
+    return poll !== undefined || this.#options.now() - lastContact <= onlineForMs;
   }
 
   bySession(clientId: string): Session | undefined {
@@ -181,6 +188,7 @@ export class Sessions implements RunnerDirectory {
       nodes: new Set(effectiveNodes(spec, hello.nodes)),
       machineNodes: new Set(hello.nodes),
       suspended: spec.suspend ?? false,
+      concurrency: spec.limits?.concurrency ?? Number.POSITIVE_INFINITY,
     };
   }
 }
