@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RunView, TaskView } from '@outrider/portal';
 import type { Context } from './context.ts';
 import { labelOf, renderLogLine } from './output/log-line.ts';
-import { printable } from './output/printable.ts';
+import { printableWords } from './output/printable.ts';
 import { paintPhase } from './output/style.ts';
 import { formatSpan } from './output/time.ts';
 import type { LogCursor } from './portal/cursor.ts';
@@ -58,7 +58,7 @@ const createNotes = (context: Context) => {
   return async (about: string, text: string | undefined, state?: string): Promise<void> => {
     if (text === undefined || said.get(about) === text) return;
     said.set(about, text);
-    const clean = printable(text);
+    const clean = printableWords(text);
     const painted = state === undefined ? clean : clean.replace(state, () => paintPhase(style, state));
     await context.note(style.dim(painted));
   };

@@ -7,7 +7,7 @@ import { CliError, exitStatus } from '../errors.ts';
 import { resourcePath } from '../kube/paths.ts';
 import { labelOf } from '../output/log-line.ts';
 import { renderObject } from '../output/objects.ts';
-import { printable } from '../output/printable.ts';
+import { printableWords } from '../output/printable.ts';
 import { paintPhase, type Style } from '../output/style.ts';
 import { renderFields, renderTable, type Column } from '../output/table.ts';
 import { formatAge, formatSpan } from '../output/time.ts';
@@ -38,8 +38,8 @@ const headOf = (run: RunDetails, style: Style, now: number): string =>
     ['Workflow', run.workflow],
     ['Phase', paintPhase(style, run.phase)],
     ['Reason', run.reason],
-    ['Message', run.message === undefined ? undefined : printable(run.message)],
-    ['Requested by', run.requestedBy === undefined ? undefined : printable(run.requestedBy)],
+    ['Message', run.message === undefined ? undefined : printableWords(run.message)],
+    ['Requested by', run.requestedBy === undefined ? undefined : printableWords(run.requestedBy)],
     ['Created', moment(run.createdAt, now)],
     ['Started', moment(run.startedAt, now)],
     ['Finished', moment(run.finishedAt, now)],
@@ -60,7 +60,7 @@ const conditionsOf = (conditions: Conditions, style: Style): string =>
 const messagesOf = (tasks: readonly TaskView[]): string =>
   tasks
     .filter(({ message, state }) => message !== undefined && state !== 'Succeeded')
-    .map((task) => `${labelOf(task)}: ${printable(task.message ?? '')}\n`)
+    .map((task) => `${labelOf(task)}: ${printableWords(task.message ?? '')}\n`)
     .join('');
 
 const unconfirmedOf = (tasks: readonly TaskView[]): string =>

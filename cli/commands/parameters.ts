@@ -56,7 +56,7 @@ const judge = (parameter: Parameter, text: string | undefined): Judged => {
 
 /** Types what was given as the workflow declares it. @throws CliError InvalidParameters, which names everything wrong. */
 export const typeParameters = (
-  workflow: string,
+  { namespace, workflow }: { readonly namespace: string; readonly workflow: string },
   declared: readonly Parameter[],
   given: ReadonlyMap<string, string>,
 ): Readonly<Record<string, ParameterValue>> => {
@@ -77,6 +77,6 @@ export const typeParameters = (
   throw new CliError({
     code: 'InvalidParameters',
     message: `Workflow "${workflow}" was not started: ${problems.join('; ')}.`,
-    action: `Correct the -p options. \`kubectl get workflow ${workflow} -o yaml\` shows spec.parameters.`,
+    action: `Correct the -p options. \`kubectl -n ${namespace} get workflow ${workflow} -o yaml\` shows spec.parameters.`,
   });
 };

@@ -49,7 +49,7 @@ const parametersFor = async (
   try {
     const path = resourcePath(place.namespace, 'workflows', place.workflow);
     const { spec } = await kube.request<Workflow>({ method: 'GET', path });
-    return typeParameters(place.workflow, spec.parameters ?? [], given);
+    return typeParameters(place, spec.parameters ?? [], given);
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     if (error.code === 'NotFound') throw await missing(kube, place);

@@ -1,10 +1,13 @@
 /* oxlint-disable no-control-regex -- control characters are what this file is about */
 const sgrOrControl =
-  /\u001b\[[0-9;:]*m|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b\[[0-?]*[ -/]*[@-~]|[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/g;
+  /\u001b\[[0-9;:]*m|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b\[[0-?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 const isSgr = /^\u001b\[[0-9;:]*m$/;
 
-/** Text of a foreign origin without what could move the cursor, set a title or hide a line; tabs stay. */
+/** Text of a foreign origin without what could move the cursor, set a title or hide a line; tabs and line ends stay. */
 export const printable = (text: string): string => text.replace(sgrOrControl, '');
+
+/** The same on one line. */
+export const printableWords = (text: string): string => printable(text).replace(/\s+/g, ' ').trim();
 
 /**
  * A line of a foreign process for a terminal: its colours stay and end with the line; of a progress bar that rewrites

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { printable } from './printable.ts';
+import { printableWords } from './printable.ts';
 
 export interface Column<T> {
   readonly title: string;
@@ -14,7 +14,7 @@ const gap = '   ';
 
 const cellOf = <T>(column: Column<T>, row: T): string => {
   const value = column.value(row);
-  return value === undefined || value === '' ? '-' : printable(`${value}`).replace(/\s+/g, ' ');
+  return value === undefined || value === '' ? '-' : printableWords(`${value}`);
 };
 
 /** Columns as kubectl aligns them; a cell without value is `-`. Every line ends with a line end. */
