@@ -62,7 +62,7 @@ describe('a running attempt', () => {
     const { identity, offer } = await running();
     const generation = bench.ledger.generation;
     // The ledger commits it right after the session, and both are answered in this order.
-    const { openSession } = bench.ledger;
+    const openSession = bench.ledger.openSession.bind(bench.ledger);
     let cancelled: Promise<void> | undefined;
     bench.ledger.openSession = (command) => {
       const opened = openSession(command);
@@ -111,7 +111,8 @@ describe('a running attempt', () => {
 
   test('keeps the result that a runner sent under a session which its own newer one had just replaced', async () => {
     const { identity, runner, offer } = await running();
-    const { recordReports, generation } = bench.ledger;
+    const { generation } = bench.ledger;
+    const recordReports = bench.ledger.recordReports.bind(bench.ledger);
     const inventory = [{ ...offer, generation, state: 'Started' as const }];
     bench.ledger.recordReports = async (command) => {
       bench.ledger.recordReports = recordReports;
@@ -130,7 +131,7 @@ describe('a running attempt', () => {
 
   test('has its log ended by a repeated result, when the operator had no time for it after the first', async () => {
     const { runner, offer } = await running();
-    const { seal } = bench.logs;
+    const seal = bench.logs.seal.bind(bench.logs);
     bench.logs.seal = () => Promise.reject(new Error('the operator ends here'));
     await expect(runner.result(offer)).rejects.toThrow('the operator ends here');
     bench.logs.seal = seal;

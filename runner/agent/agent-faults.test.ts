@@ -74,6 +74,32 @@ test('a result is sent again until it is acknowledged, and never twice with diff
   expectDrained(await bench.drain());
 });
 
+test('what could not be started ends with its reason, on a disk that takes no log', async () => {
+  bench = await createWorkbench();
+  await bench.start(() => Promise.resolve({}));
+  const full = (): Promise<never> => Promise.reject(new Error('no space left on device'));
+  bench.journal.append = full;
+  bench.journal.sealLog = full;
+  bench.operator.offer(ref('t1'), { ...spec, node: 'ssh-exec' });
+  await eventually(() => expect(bench.operator.results.has('t1/1')).toBe(true));
+  expect(bench.operator.results.get('t1/1')).toMatchObject({
+    outcome: 'Failed',
+    reason: 'NodeNotAllowed',
+    log: { length: 0, sha256: '' },
+  });
+  expectDrained(await bench.drain());
+});
+
+test('a result that reached the operator too slowly (408) is sent again', async () => {
+  bench = await createWorkbench();
+  bench.operator.fault = (path, n) =>
+    path === paths.reports && n === 2 ? { status: 408, code: 'Internal' } : undefined;
+  await bench.start(() => Promise.resolve({ exitCode: 0 }));
+  bench.operator.offer(ref('t1'), spec);
+  await eventually(() => expect(bench.operator.results.has('t1/1')).toBe(true));
+  expectDrained(await bench.drain());
+});
+
 test('another result at the operator is logged, and the journal keeps ours', async () => {
   bench = await createWorkbench();
   await bench.start(() => Promise.resolve({}));
