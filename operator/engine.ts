@@ -14,6 +14,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { openSqliteLedger } from './ledger/sqlite/open.ts';
 import type { LogStore } from './logs/contract.ts';
 import { openSqliteLogStore } from './logs/open.ts';
+import { startPruner } from './pruner.ts';
 import { createRunReconciler, recoverRuns, watchRuns, type RunsOptions } from './runs/reconciler.ts';
 
 export interface EngineOptions {
@@ -66,6 +67,12 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     concurrency: 16,
   });
   reconciler.attach(queue);
+  const pruner = startPruner({
+    ledger,
+    logs,
+    now,
+    onError: (error) => logger.warn({ err: error }, 'could not prune; trying again'),
+  });
   return {
     ledger,
     logs,
@@ -80,6 +87,7 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     },
     stop: async () => {
       sweeper.stop();
+      pruner.stop();
       await queue.stop();
       await ledger.close();
       await logs.close();

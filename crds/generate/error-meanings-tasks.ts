@@ -8,7 +8,6 @@ export const runErrors: ErrorSection = {
       when: 'The run names a Workflow that its namespace does not have.',
       action: 'Apply the Workflow before `startDeadline` (24 h when absent); the run starts by itself.',
     },
-    { code: 'WorkflowNotReady', when: 'Reserved; nothing reports it in this version.', action: 'Nothing.' },
     {
       code: 'InvalidParameters',
       when: 'A parameter is missing, unknown, or of the wrong type.',
@@ -52,7 +51,6 @@ export const runErrors: ErrorSection = {
       action:
         'Check on the target how far it got. It is never executed again by itself: start a new run if that is safe.',
     },
-    { code: 'Orphaned', when: 'Reserved; nothing reports it in this version.', action: 'Nothing.' },
     {
       code: 'Cancelled',
       when: 'Somebody cancelled the run, or deleted it.',
@@ -227,6 +225,5 @@ export const targetErrors: ErrorSection = {
       when: 'Another process uses the state folder.',
       action: 'Stop it, or give this runner a state folder and a registration of its own.',
     },
-    { code: 'OutputTooLarge', when: 'Reserved; nothing reports it in this version.', action: 'Nothing.' },
   ],
 };

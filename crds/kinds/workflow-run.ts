@@ -151,7 +151,7 @@ export const workflowRunKind: KindDefinition = {
   columns: [
     { name: 'Workflow', type: 'string', jsonPath: '.spec.workflowRef.name', description: 'What it runs.' },
     { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where the run stands.' },
-    reasonColumn('Succeeded'),
+    reasonColumn('Completed'),
     { name: 'Started', type: 'date', jsonPath: '.status.startTime', description: 'Time since it began.' },
     {
       name: 'Completed',

@@ -21,6 +21,13 @@ describe('a waiting poll', () => {
     expect(await stateOf('t3')).toBe('Ready');
   });
 
+  test('gets no more offers than the Runner resource permits at a time', async () => {
+    const runner = await connect(addRunner('r1', { limits: { concurrency: 1 } }), { capacity: 2 });
+    const poll = runner.poll();
+    await ready(aTask('t1'), aTask('t2'));
+    expect((await poll).offers).toHaveLength(1);
+  });
+
   test('of a client that has gone away takes no offer with it', async () => {
     const runner = await connect(addRunner('r1'));
     const gone = new AbortController();

@@ -15,6 +15,8 @@ export interface Capability {
   /** Node types that the machine's own configuration permits; `nodes` is what the Runner resource permits of them. */
   readonly machineNodes: ReadonlySet<string>;
   readonly suspended: boolean;
+  /** Most attempts at a time, by the Runner resource. */
+  readonly concurrency: number;
 }
 
 /** Everything that decides who may take a task; equal signatures have equal candidates. */

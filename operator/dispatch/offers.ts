@@ -55,7 +55,8 @@ export class Matcher {
     const taken =
       this.#options.board.heldCount(session.runner.clientId) +
       (this.#reserved.get(session.runner.clientId) ?? 0);
-    return Math.max(0, Math.min(session.capacity, session.hello.capacity) - taken);
+    const slots = Math.min(session.capacity, session.hello.capacity, session.capability.concurrency);
+    return Math.max(0, slots - taken);
   }
 
   /** Up to `limit` tasks for one session, for the answer to its reports. */

@@ -94,7 +94,7 @@ export interface EventRecorder {
 
 /**
  * Writes status: merge patches, only when something differs from the cache, at most one write a second per object and 20 a
- * second overall, changes of phase first. The last wanted status always gets written.
+ * second overall, changes of phase first and, per object, within 0.1 s. The last wanted status always gets written.
  */
 export interface StatusWriter {
   want(type: ResourceType, object: KubeObject, status: unknown, options?: { urgent?: boolean }): void;

@@ -13,6 +13,8 @@ export interface StatusWriterOptions {
 
 /** Between two writes of one object. */
 const objectIntervalMs = 1000;
+/** The same for changes of phase, which are few by nature: `kubectl wait` must not wait for the pace of what is less. */
+const urgentIntervalMs = 100;
 /** What is not urgent waits this long for more: a short step is queued, running and done in one write. */
 const coalesceMs = 250;
 /** What is urgent waits only for what follows at once. */
@@ -123,7 +125,7 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
     const body = { metadata: { resourceVersion: known.version }, status };
     const now = await client.patch<WithStatus>(entry.type, refOf(entry), { body, subresource: 'status' });
     entry.written = { asked, status: plainJson(now.status ?? {}), version: now.metadata.resourceVersion };
-    if (entry.wanted !== undefined) entry.dueAt = Math.max(entry.dueAt, entry.writtenAt + objectIntervalMs);
+    if (entry.wanted !== undefined) entry.dueAt = Math.max(entry.dueAt, nextWriteAt(entry, entry.urgent));
   };
 
   const failed = async (
@@ -193,6 +195,9 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
   };
 };
 
+const nextWriteAt = ({ writtenAt }: StatusEntry, urgent: boolean): number =>
+  writtenAt + (urgent ? urgentIntervalMs : objectIntervalMs);
+
 const setWanted = (entry: StatusEntry, wanted: unknown, urgent: boolean): void => {
   const now = performance.now();
   const latest = now + (urgent ? urgentMs : coalesceMs);
@@ -200,7 +205,7 @@ const setWanted = (entry: StatusEntry, wanted: unknown, urgent: boolean): void =
   // A back-off that is under way is kept; so is the time of an earlier wish.
   if (entry.failures === 0) {
     const soonest = first ? latest : Math.min(entry.dueAt, latest);
-    entry.dueAt = Math.max(soonest, entry.writtenAt + objectIntervalMs);
+    entry.dueAt = Math.max(soonest, nextWriteAt(entry, urgent || (!first && entry.urgent)));
   }
   entry.urgent = urgent || (!first && entry.urgent);
   entry.wanted = wanted;

@@ -23,7 +23,7 @@ export const helpText = (): string =>
     row('help', 'Print this.'),
     '',
     'To begin',
-    '  1. Where kubectl works:   outrider runner token --name NAME',
+    '  1. Where kubectl works:   outrider runner token',
     '  2. On this machine:       OUTRIDER_RUNNER_TOKEN=… outrider-runner run',
     '  A token is used once, within an hour. The key stays in the state folder: later starts need no token.',
     '',

@@ -48,7 +48,6 @@ export const errorStatus = {
   log_gap: 409,
   // Runs
   WorkflowNotFound: 0,
-  WorkflowNotReady: 0,
   InvalidParameters: 0,
   TargetNotFound: 0,
   NoTargets: 0,
@@ -57,7 +56,6 @@ export const errorStatus = {
   Expired: 0,
   AlreadyRan: 0,
   Lost: 0,
-  Orphaned: 0,
   Cancelled: 0,
   TimedOut: 0,
   StepFailed: 0,
@@ -91,7 +89,6 @@ export const errorStatus = {
   JournalFull: 0,
   JournalFailed: 0,
   JournalLocked: 0,
-  OutputTooLarge: 0,
 } as const;
 
 export type ErrorCode = keyof typeof errorStatus;
