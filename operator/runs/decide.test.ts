@@ -26,7 +26,23 @@ test('beyond its start deadline a waiting run fails with Expired and says what i
     action: 'End',
     status: { phase: 'Failed', completionTime: '2026-11-22T12:10:00Z' },
   });
-  expect(decision.action === 'End' && decision.status.conditions[0]?.reason).toBe('Expired');
+  expect(decision.action === 'End' && decision.status.conditions[0]).toEqual({
+    type: 'Completed',
+    status: 'True',
+    reason: 'Expired',
+    message:
+      'The run could not start within its startDeadline (10m); nothing was executed. Namespace payments has no Workflow "restart". Apply it, then start a new run.',
+  });
+});
+
+test('a run that is found after its start deadline fails with Expired though everything is there', () => {
+  const decision = decide(
+    { spec: { ...spec, startDeadline: '10m' } },
+    { workflow: aWorkflow(), now: start + 600_000 },
+  );
+  expect(decision.action === 'End' && decision.status.conditions[0]?.message).toBe(
+    'The run could not start within its startDeadline (10m); nothing was executed. If the work is still wanted, start a new run.',
+  );
 });
 
 test('a run that says it had started, and is not in the ledger, is Lost and never started again', () => {

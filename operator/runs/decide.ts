@@ -27,6 +27,9 @@ const isCompleted = (run: WorkflowRun): boolean =>
 const lost =
   'The run had started, and the ledger does not know it: it was restored from a backup or lost its volume. Check on the targets what it did, then start a new run.';
 
+const expired = (run: WorkflowRun, next: string): string =>
+  `The run could not start within its startDeadline (${run.spec.startDeadline ?? '24h'}); nothing was executed. ${next}`;
+
 export const startDeadlineOf = (run: WorkflowRun): number =>
   Date.parse(run.metadata.creationTimestamp) +
   (run.spec.startDeadline === undefined ? defaults.startDeadlineMs : durationMs(run.spec.startDeadline));
@@ -47,22 +50,29 @@ export const decideStart = (input: StartInput): StartDecision => {
   if (run.spec.desiredState === 'Cancelled')
     return end('Cancelled', 'Cancelled', 'The run was cancelled before it started.');
   const deadline = startDeadlineOf(run);
-  const wait = (reason: string, message: string): StartDecision =>
-    now >= deadline
-      ? end('Failed', 'Expired', `The run could not start within its startDeadline. ${message}`)
+  const late = now >= deadline;
+  const missing = (reason: string, what: string): StartDecision =>
+    late
+      ? end('Failed', 'Expired', expired(run, `${what} Apply it, then start a new run.`))
       : {
           action: 'Wait',
-          status: unstartedStatus(generation, { phase: 'Queued', reason, message, now }),
+          status: unstartedStatus(generation, {
+            phase: 'Queued',
+            reason,
+            message: `${what} Apply it; the run starts by itself.`,
+            now,
+          }),
           at: deadline,
         };
-  if (now >= deadline) return wait('Expired', 'It was created too long ago.');
+  const { namespace } = run.metadata;
   if (!workflow)
-    return wait(
+    return missing(
       'WorkflowNotFound',
-      `Namespace ${run.metadata.namespace} has no Workflow "${run.spec.workflowRef.name}". Apply it; the run starts by itself.`,
+      `Namespace ${namespace} has no Workflow "${run.spec.workflowRef.name}".`,
     );
   const frozen = freeze({ run, workflow, targets: input.targets, now });
-  if (frozen.outcome === 'Waiting') return wait(frozen.reason, frozen.message);
+  if (frozen.outcome === 'Waiting') return missing(frozen.reason, frozen.message);
+  if (late) return end('Failed', 'Expired', expired(run, 'If the work is still wanted, start a new run.'));
   if (frozen.outcome === 'Refused') return end('Failed', frozen.reason, frozen.message);
   return { action: 'Start', run: frozen.run, tasks: frozen.tasks };
 };
@@ -72,7 +82,7 @@ export const alreadyRan = (run: WorkflowRun, now: number): RunStatusDraft =>
   unstartedStatus(run.metadata.generation, {
     phase: 'Failed',
     reason: 'AlreadyRan',
-    message: `A run named ${run.metadata.name} with the same spec ran within the last 30 days. Give a new run another name.`,
+    message: `A run named ${run.metadata.name} with the same spec ran within the last 30 days, so nothing was executed now. To run it again, start a run of another name.`,
     now,
   });
 

@@ -84,15 +84,15 @@ describe('where a step acts', () => {
     expect(frozen([{ ...ssh, target: { name: 'web-9' } }])).toEqual({
       outcome: 'Waiting',
       reason: 'TargetNotFound',
-      message:
-        'Step check needs the Target web-9, which namespace payments does not have. Apply it; the run starts by itself.',
+      message: 'Step check needs the Target web-9, which namespace payments does not have.',
     });
     expect(
       frozen([{ name: 'check', node: 'ssh-exec', script: 'true', targets: { matchLabels: { role: 'x' } } }]),
     ).toEqual({
       outcome: 'Refused',
       reason: 'NoTargets',
-      message: 'Step check selects no Target. Check its labels with `kubectl get targets --show-labels`.',
+      message:
+        'Step check selects no Target of namespace payments. Compare its targets with the labels that `kubectl -n payments get targets --show-labels` shows, then start a new run.',
     });
   });
 });

@@ -98,13 +98,13 @@ export const freeze = (input: FreezeInput): Freeze => {
       return {
         outcome: 'Waiting',
         reason: 'TargetNotFound',
-        message: `Step ${name} needs the Target ${places}, which namespace ${run.metadata.namespace} does not have. Apply it; the run starts by itself.`,
+        message: `Step ${name} needs the Target ${places}, which namespace ${run.metadata.namespace} does not have.`,
       };
     if (places.length === 0)
       return {
         outcome: 'Refused',
         reason: 'NoTargets',
-        message: `Step ${name} selects no Target. Check its labels with \`kubectl get targets --show-labels\`.`,
+        message: `Step ${name} selects no Target of namespace ${run.metadata.namespace}. Compare its targets with the labels that \`kubectl -n ${run.metadata.namespace} get targets --show-labels\` shows, then start a new run.`,
       };
     for (const place of places) tasks.push(taskOf(input, index, { place, parameters: parameters.env }));
   }
