@@ -28,14 +28,23 @@ export interface WitnessedRun {
   readonly witness: Witness;
 }
 
-/** Starts a workflow of one step with a counter and a gate; `script` follows the gate. */
+export interface WitnessedStep extends Omit<Step, 'name'> {
+  /** Shell lines before the count. */
+  readonly before?: string;
+  /** Shell lines that follow the gate. */
+  readonly script?: string;
+}
+
+/** Starts a workflow of one step with a counter and a gate. */
 export const startWitnessed = async (
   stack: Stack,
   name: string,
-  { script = '', ...step }: Partial<Step> & Pick<Step, 'node'>,
+  { before = '', script = '', ...step }: WitnessedStep,
 ): Promise<WitnessedRun> => {
   const witness = createWitness(stack.footprint.subfolder('witness'), name);
-  await stack.workflow(name, { steps: [{ name: 'only', ...step, script: witness.script + script }] });
+  await stack.workflow(name, {
+    steps: [{ name: 'only', ...step, script: before + witness.script + script }],
+  });
   return { name: await stack.startRun(name), witness };
 };
 

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, expect, test } from 'vitest';
+import { markedProcesses } from '../servers/marked.ts';
+import type { RemoteRunner } from '../servers/outrider.ts';
+import { waitFor } from '../servers/wait.ts';
+import { exited, killed, startSshTarget, startWitnessed, stepOf, type SshTarget } from './faults-fixture.ts';
+import { useStack } from './stack.ts';
+
+const stack = useStack();
+let ssh: SshTarget;
+
+beforeAll(async () => {
+  ssh = await startSshTarget(stack);
+});
+
+/** A runner that alone takes the steps with its name as tag. */
+const startTagged = async (name: string): Promise<RemoteRunner> => {
+  const runner = await stack.startRunner(name, { tags: [name], flags: ['--local-exec'] });
+  await stack.allowLocalExec(name);
+  return runner;
+};
+
+test('a runner killed amid a local-exec step ends what it left, says Lost and does not run it again', async () => {
+  const runner = await startTagged('worker');
+  const { name, witness } = await startWitnessed(stack, 'killed-local', {
+    node: 'local-exec',
+    runner: { tags: ['worker'] },
+  });
+  await witness.begun();
+  await killed(runner.process);
+  expect(markedProcesses('OUTRIDER_RUN', name)).not.toEqual([]);
+  await runner.restart();
+  const run = await stack.waitForEnd(name);
+  expect(markedProcesses('OUTRIDER_RUN', name)).toEqual([]);
+  expect(stepOf(run)).toMatchObject({
+    phase: 'Failed',
+    reason: 'Lost',
+    message:
+      'The runner was restarted while this ran; what it had left running was ended. How far it got is not known.',
+    attempts: 1,
+  });
+  expect([witness.executions(), witness.ends()]).toEqual([1, 0]);
+});
+
+test('a runner killed amid an ssh-exec step says Lost and does not run it again', async () => {
+  const runner = await startTagged('ssh');
+  const { name, witness } = await startWitnessed(stack, 'killed-ssh', {
+    node: 'ssh-exec',
+    target: ssh.target,
+    runner: { tags: ['ssh'] },
+  });
+  await witness.begun();
+  await killed(runner.process);
+  await runner.restart();
+  const run = await stack.waitForEnd(name);
+  expect(stepOf(run)).toMatchObject({
+    phase: 'Failed',
+    reason: 'Lost',
+    message:
+      'The runner was restarted while this ran; whether what it left behind still runs could not be checked.',
+    attempts: 1,
+  });
+  // The runner is at work again, and yet the step is not: neither by itself nor when other work comes.
+  const after = await startWitnessed(stack, 'after', {
+    node: 'ssh-exec',
+    target: ssh.target,
+    runner: { tags: ['ssh'] },
+  });
+  after.witness.open();
+  expect((await stack.waitForEnd(after.name)).status?.phase).toBe('Succeeded');
+  expect(witness.executions()).toBe(1);
+  witness.open();
+});
+
+test('a runner that is stopped finishes what runs, takes nothing new, and is Offline as Drained', async () => {
+  const runner = await startTagged('draining');
+  const step = { node: 'local-exec', runner: { tags: ['draining'] } };
+  const { name, witness } = await startWitnessed(stack, 'finishes', step);
+  await witness.begun();
+  runner.process.signal('SIGTERM');
+  await waitFor('the runner to drain', () =>
+    readFileSync(runner.process.logFile, 'utf8').includes('draining: taking nothing new'),
+  );
+  const late = await startWitnessed(stack, 'late', step);
+  await stack.waitForRun(late.name, 'to wait', (run) => stepOf(run).reason === 'NoRunner');
+  witness.open();
+  expect((await stack.waitForEnd(name)).status?.phase).toBe('Succeeded');
+  expect(await exited(runner.process, 10_000)).toBe(0);
+  await stack.waitForRunner('draining', 'Offline');
+  const conditions = await stack.kubectl('get', 'runner', 'draining', '-o', 'jsonpath={.status.conditions}');
+  expect(JSON.parse(conditions)).toContainEqual(
+    expect.objectContaining({ type: 'Online', status: 'False', reason: 'Drained' }),
+  );
+  expect(stepOf(await stack.readRun(late.name)).phase).toBe('Queued');
+  expect([witness.executions(), late.witness.executions()]).toEqual([1, 0]);
+  await stack.mustCli('cancel', late.name);
+  expect((await stack.waitForEnd(late.name)).status?.phase).toBe('Cancelled');
+});
