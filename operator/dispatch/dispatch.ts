@@ -124,10 +124,12 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
 
   /** Repeated results too: the operator may have ended between the commit of the result and that of the log's end. */
   const settleLogs = async (reports: readonly Report[], answers: readonly AttemptAnswer[]): Promise<void> => {
-    const taken = reports.filter(({ kind }, i) => kind === 'Result' && answers[i]?.status !== 'Refused');
-    await Promise.all(
-      taken.map(({ task, epoch, result }) => (result ? logs.seal({ task, epoch }, result.log) : undefined)),
+    const sealed = reports.flatMap(({ kind, task, epoch, result }, i) =>
+      kind === 'Result' && result && answers[i]?.status !== 'Refused'
+        ? [logs.seal({ task, epoch }, result.log)]
+        : [],
     );
+    await Promise.all(sealed);
   };
 
   const report = async (runner: AuthenticatedRunner, request: ReportsRequest): Promise<ReportsResponse> => {

@@ -46,14 +46,17 @@ const openBench = async (): Promise<void> => {
   const ledger = await openSqliteLedger({ file: join(folder, 'ledger.db') });
   const logs = await openSqliteLogStore({ dir: join(folder, 'logs') });
   const runners = createCacheStore<Runner>((error) => errors.push(error));
-  const now = (): number => bench.now;
+  let clock = (): number => start;
+  const now = (): number => clock();
   const board = new Board();
   const sessions = new Sessions({ runners, now });
   const matcher = new Matcher({ board, sessions, ledger, now, onError: (error) => errors.push(error) });
   const dispatch = createDispatch({ ledger, logs, board, sessions, matcher, now, random: () => 0.5 });
-  const sweeper = startSweeper({ ledger, logs, board, now, graceMs, onError: (error) => errors.push(error) });
+  const onError = (error: unknown): void => void errors.push(error);
+  const sweeper = startSweeper({ ledger, logs, board, now, graceMs, onError });
   sweeper.stop();
   bench = { ledger, logs, board, sessions, dispatch, runners, sweep: () => sweeper.sweep(), now: start };
+  clock = () => bench.now;
 };
 
 const closeBench = async (): Promise<void> => {

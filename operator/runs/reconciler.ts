@@ -76,9 +76,8 @@ export const createRunReconciler = (options: RunsOptions) => {
       const plan = planRun({ ...current, now: now(), queueTimeoutMs: options.queueTimeoutMs });
       if (!plan) return current;
       current = await ledger.applyPlan(plan, now());
-      board.apply(
-        current.tasks.filter((task) => plan.transitions.some((transition) => transition.task === task.id)),
-      );
+      const moved = new Set(plan.transitions.map((transition) => transition.task));
+      board.apply(current.tasks.filter((task) => moved.has(task.id)));
     }
   };
 
@@ -136,10 +135,10 @@ export const watchRuns = (options: RunsOptions, queue: WorkQueue): void => {
       if (run.status?.startTime === undefined) queue.add(keyOf(run.metadata));
   };
   options.runs.onChange((key, run, before) => {
-    if (!run && before) queue.add(`${orphanPrefix}${before.metadata.uid}`);
-    else if (run && before && run.metadata.uid !== before.metadata.uid)
-      queue.add(`${orphanPrefix}${before.metadata.uid}`);
-    if (run && run.metadata.generation !== before?.metadata.generation) queue.add(keyOf(key));
+    // After a gap in the watch a run and another one of the same name are seen as one change, of equal generations.
+    const same = run !== undefined && before?.metadata.uid === run.metadata.uid;
+    if (before && !same) queue.add(`${orphanPrefix}${before.metadata.uid}`);
+    if (run && !(same && run.metadata.generation === before.metadata.generation)) queue.add(keyOf(key));
   });
   options.workflows.onChange((key) => waitingFor(key.namespace));
   options.targets.onChange((key) => waitingFor(key.namespace));

@@ -1,0 +1,96 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Runner, Target, Workflow, WorkflowRun } from '@outrider/kinds';
+import { Board } from '../dispatch/board.ts';
+import { Sessions } from '../dispatch/sessions.ts';
+import { createCacheStore } from '../kube/cache-store.ts';
+import type { WorkQueue } from '../kube/contract.ts';
+import { createWorkQueue } from '../kube/work-queue.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { openSqliteLedger } from '../ledger/sqlite/open.ts';
+import { aRun, aWorkflow, start } from '../testing/builders.ts';
+import { createRunReconciler, watchRuns, type RunsOptions } from './reconciler.ts';
+
+let folder = '';
+let ledger: Ledger;
+let queue: WorkQueue;
+const errors: unknown[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'runs-'));
+  ledger = await openSqliteLedger({ file: join(folder, 'ledger.db') });
+});
+afterEach(async () => {
+  await queue.stop();
+  await ledger.close();
+  await rm(folder, { recursive: true });
+  expect(errors.splice(0)).toEqual([]);
+});
+
+/** Follows the caches as the operator does, over the production ledger, queue and board. */
+const follow = () => {
+  const onError = (error: unknown): void => void errors.push(error);
+  const runs = createCacheStore<WorkflowRun>(onError);
+  const workflows = createCacheStore<Workflow>(onError);
+  const synced = Promise.resolve();
+  const now = (): number => start;
+  const options: RunsOptions = {
+    runs: { ...runs, synced },
+    workflows: { ...workflows, synced },
+    targets: { ...createCacheStore<Target>(onError), synced },
+    ledger,
+    board: new Board(),
+    sessions: new Sessions({ runners: createCacheStore<Runner>(onError), now }),
+    status: { want: () => undefined, flush: () => synced, stop: () => synced },
+    events: { record: () => undefined },
+    now,
+    queueTimeoutMs: 3_600_000,
+  };
+  const reconciler = createRunReconciler(options);
+  queue = createWorkQueue({ reconcile: reconciler.reconcile, onError: (_, error) => onError(error) });
+  reconciler.attach(queue);
+  watchRuns(options, queue);
+  workflows.set(aWorkflow());
+  return { runs };
+};
+
+const stateOf = async (uid: string) => (await ledger.readRun(uid))?.run.state;
+
+/** The same name and generation, as a run that was deleted and made again. */
+const madeAgain = (uid: string): WorkflowRun => {
+  const run = aRun({ spec: { workflowRef: { name: 'restart' }, requestedBy: `user of ${uid}` } });
+  return { ...run, metadata: { ...run.metadata, uid, resourceVersion: uid } };
+};
+
+test('a run that replaced another of its name while nobody watched starts, and the other is cancelled', async () => {
+  const { runs } = follow();
+  runs.replace([madeAgain('first')]);
+  await expect.poll(() => stateOf('first')).toBe('Running');
+  runs.replace([madeAgain('second')]);
+  await expect.poll(() => stateOf('first')).toBe('Cancelled');
+  await expect.poll(() => stateOf('second')).toBe('Running');
+});
+
+test('a run whose object is deleted while it waits for a runner is cancelled', async () => {
+  const { runs } = follow();
+  const run = madeAgain('first');
+  runs.set(run);
+  await expect.poll(() => stateOf('first')).toBe('Running');
+  runs.remove(run);
+  await expect.poll(() => stateOf('first')).toBe('Cancelled');
+});
+
+test('a run whose object is deleted in the moment in which it starts is cancelled', async () => {
+  const { runs } = follow();
+  const run = madeAgain('first');
+  const createRun = ledger.createRun.bind(ledger);
+  ledger.createRun = (command) => {
+    const created = createRun(command);
+    runs.remove(run);
+    return created;
+  };
+  runs.set(run);
+  await expect.poll(() => stateOf('first')).toBe('Cancelled');
+});
