@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { OutriderError, protocolVersion, toProblem, type Problem } from '@outrider/protocol';
@@ -140,7 +140,8 @@ const work = async (context: Context, onAgent: (agent: Agent) => void): Promise<
     slotBytes: Math.min(maxSlotBytes, Math.floor(config.journalBytes / (2 * config.capacity))),
   });
   const { key, transport } = await connect(config, registration);
-  const host = createExecutionHost({ journal, machine: await prepareMachine(config) });
+  const machine = await prepareMachine(config);
+  const host = createExecutionHost({ journal, machine });
   const agent = createAgent({
     transport,
     key,
@@ -159,6 +160,7 @@ const work = async (context: Context, onAgent: (agent: Agent) => void): Promise<
     return endedAs(await agent.run(), logger);
   } finally {
     await host.close();
+    await rm(machine.secretsDir, { recursive: true, force: true });
     await journal.close();
     await transport.close();
   }

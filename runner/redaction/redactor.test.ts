@@ -212,6 +212,19 @@ describe('parts of secrets', () => {
     );
   });
 
+  test.each([
+    ['JSON in one line', '{"users":[{"user":{"token":"eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9"}}]}'],
+    ['YAML with brackets', 'users:\n- {name: deploy, user: {token: eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9}}\n'],
+  ])('the token inside a kubeconfig is redacted where it stands alone: %s', (_, kubeconfig) => {
+    expect(redact(kubeconfig, 'token: eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9')).toBe(`token: ${redactionMark}`);
+  });
+
+  test('a key that JSON holds with escaped line feeds is redacted as a tool prints it', () => {
+    const key = `-----BEGIN PRIVATE KEY-----\n${'MIIEvQIBADANBgkqhkiG9w0B'}\n-----END PRIVATE KEY-----\n`;
+    const account = JSON.stringify({ type: 'service_account', private_key: key });
+    expect(redact(account, 'MIIEvQIBADANBgkqhkiG9w0B')).toBe(redactionMark);
+  });
+
   test('white space around a value does not have to be printed with it', () => {
     expect(redact('hunter2\n', 'is hunter2.')).toBe('is [redacted].');
   });

@@ -33,7 +33,7 @@ const list = (value: unknown): readonly Fields[] => (Array.isArray(value) ? valu
 export function readKubeconfig(text: string, where: string): Kubeconfig {
   let value: unknown;
   try {
-    value = parse(text, { logLevel: 'silent' });
+    value = parse(text, { logLevel: 'error' });
   } catch {
     value = undefined;
   }
