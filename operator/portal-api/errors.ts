@@ -34,3 +34,18 @@ export const localElsewhere = (namespace: string, operatorNamespace: string): Ou
     message: `A local runner belongs to the installation itself and cannot be registered in namespace ${namespace}.`,
     action: `Ask for the token in namespace ${operatorNamespace}, or leave --local out.`,
   });
+
+/** Thrown when a run has no step of this name. */
+export const stepNotFound = (
+  run: { namespace: string; name: string },
+  step: string,
+  steps: readonly string[],
+): OutriderError =>
+  new OutriderError({
+    code: 'NotFound',
+    message: `Run ${run.name} in namespace ${run.namespace} has no step "${step}".`,
+    action:
+      steps.length > 0
+        ? `Name one of its steps: ${[...new Set(steps)].join(', ')}.`
+        : 'It has not started yet, so its steps are not known: leave the step out.',
+  });

@@ -2,7 +2,7 @@ import type { LineView, RunView } from '@outrider/portal';
 import { attemptKey, toProblem, type AttemptRef } from '@outrider/protocol';
 import { terminalStates, type RunAndTasks, type TaskRecord } from '../ledger/records.ts';
 import type { LogLine } from '../logs/contract.ts';
-import { inOrder, viewTask, type Sources } from './reader.ts';
+import { tasksOf, viewTask, type Sources } from './reader.ts';
 import { runView } from './views.ts';
 
 const pageLines = 500;
@@ -99,13 +99,10 @@ const logsEnded = async (options: FollowOptions, tasks: readonly TaskRecord[]): 
   return true;
 };
 
-const chosen = (options: FollowOptions, known: RunAndTasks): TaskRecord[] =>
-  inOrder(known.tasks).filter((task) => options.step === undefined || task.spec.step === options.step);
-
-const hasEnded = (options: FollowOptions, known: RunAndTasks): boolean =>
+const hasEnded = (options: FollowOptions, known: RunAndTasks, tasks: readonly TaskRecord[]): boolean =>
   options.step === undefined
     ? known.run.state !== 'Running'
-    : chosen(options, known).every((task) => terminalStates.has(task.state));
+    : tasks.every((task) => terminalStates.has(task.state));
 
 /**
  * Server-sent events of a run until it has ended and every line is sent. Order within an attempt is the log's; nothing is
@@ -134,7 +131,8 @@ const progressOf = async (options: FollowOptions): Promise<Progress | undefined>
   const known = await options.sources.ledger.readRun(run.metadata.uid);
   const view = runView(run, known);
   if (!known) return { view, tasks: [], ended: view.finishedAt !== undefined };
-  return { view, tasks: chosen(options, known), ended: hasEnded(options, known) };
+  const tasks = tasksOf(known, run, options.step);
+  return { view, tasks, ended: hasEnded(options, known, tasks) };
 };
 
 /** True once the stream is over: the run has ended and its logs are whole, or have not become so within the trail time. */

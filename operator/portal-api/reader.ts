@@ -6,7 +6,7 @@ import type { Cache } from '../kube/contract.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RunAndTasks, TaskRecord } from '../ledger/records.ts';
 import type { LogState, LogStore } from '../logs/contract.ts';
-import { notFound } from './errors.ts';
+import { notFound, stepNotFound } from './errors.ts';
 import { taskView } from './views.ts';
 
 /** What the portal reads from; it writes nowhere but registration tokens. */
@@ -63,6 +63,11 @@ export const tasksOf = (
   const tasks = inOrder(known?.tasks ?? []);
   if (step === undefined) return tasks;
   const chosen = tasks.filter((task) => task.spec.step === step);
-  if (chosen.length === 0) throw notFound('step', run.metadata.namespace, `${run.metadata.name}/${step}`);
+  if (chosen.length === 0)
+    throw stepNotFound(
+      run.metadata,
+      step,
+      tasks.map((task) => task.spec.step),
+    );
   return chosen;
 };

@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { get } from 'node:https';
+import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { stringify } from 'yaml';
 import type { WorkflowRun, WorkflowSpec } from '@outrider/kinds';
@@ -10,6 +12,7 @@ import {
   bundle,
   startOperator,
   startRunner,
+  systemNamespace,
   type Operator,
   type OperatorOptions,
   type RemoteRunner,
@@ -116,6 +119,25 @@ export class Stack {
   async mustCli(...args: string[]): Promise<string> {
     const command = [bundle('cli', 'outrider.js'), '-n', this.namespace, ...args];
     return must(process.execPath, command, { env: this.#cliEnvironment({}) });
+  }
+
+  /** GET without a token, the portal's certificate checked against the published CA. */
+  async portal(path: string): Promise<unknown> {
+    const data = await this.controlPlane.mustKubectl([
+      '-n',
+      systemNamespace,
+      'get',
+      'configmap',
+      'outrider-portal',
+      '-o',
+      'json',
+    ]);
+    const ca = (JSON.parse(data) as { data: Record<string, string> }).data['ca.crt'];
+    return new Promise((resolve, reject) => {
+      get(`${this.operator.portalUrl}${path}`, { ...(ca === undefined ? {} : { ca }) }, (response) => {
+        json(response).then(resolve, reject);
+      }).once('error', reject);
+    });
   }
 
   /** The CLI as a process, for what is followed or raw. */
