@@ -134,7 +134,7 @@ export class Stack {
     ]);
     const ca = (JSON.parse(data) as { data: Record<string, string> }).data['ca.crt'];
     return new Promise((resolve, reject) => {
-      get(`${this.operator.portalUrl}${path}`, { ...(ca === undefined ? {} : { ca }) }, (response) => {
+      get(`${this.operator.portalUrl}${path}`, { ca }, (response) => {
         json(response).then(resolve, reject);
       }).once('error', reject);
     });
