@@ -16,6 +16,7 @@ import type { LogStore } from './logs/contract.ts';
 import { openSqliteLogStore } from './logs/open.ts';
 import { startPruner } from './pruner.ts';
 import { createRunReconciler, recoverRuns, watchRuns, type RunsOptions } from './runs/reconciler.ts';
+import { watchStores } from './store-watch.ts';
 
 export interface EngineOptions {
   readonly dataDir: string;
@@ -37,6 +38,8 @@ export interface Engine {
   readonly dispatch: Dispatch;
   /** Takes up what the ledger has open, then follows the caches. Call it when everything else is wired. */
   begin(): Promise<void>;
+  /** Rejects when a store has died: then only a new process can go on. */
+  readonly failed: Promise<never>;
   stop(): Promise<void>;
 }
 
@@ -73,12 +76,14 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     now,
     onError: (error) => logger.warn({ err: error }, 'could not prune; trying again'),
   });
+  const watch = watchStores({ ledger, logs });
   return {
     ledger,
     logs,
     board,
     sessions,
     dispatch,
+    failed: watch.failed,
     begin: async () => {
       await recoverRuns(runs, queue);
       watchRuns(runs, queue);
@@ -86,6 +91,7 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
         queue.add(`${run.metadata.namespace}/${run.metadata.name}`);
     },
     stop: async () => {
+      watch.stop();
       sweeper.stop();
       pruner.stop();
       await queue.stop();

@@ -119,7 +119,10 @@ const startApis = async (
   return [runnerApi, portalApi];
 };
 
-/** Wires everything and serves until the signal ends it; then stops in the order in which nothing is lost. */
+/**
+ * Wires everything and serves until the signal ends it; then stops in the order in which nothing is lost.
+ * @throws what a store that died under it had answered.
+ */
 export const serve = async (options: ServeOptions): Promise<void> => {
   const { config, client, metrics, logger, signal } = options;
   const watching = new AbortController();
@@ -146,10 +149,11 @@ export const serve = async (options: ServeOptions): Promise<void> => {
     'serving',
   );
 
-  await new Promise<void>((resolve) => {
+  const asked = new Promise<void>((resolve) => {
     if (signal.aborted) return resolve();
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
+  await Promise.race([asked, engine.failed]);
   await Promise.all(apis.map((api) => api.close()));
   watching.abort();
   await Promise.all(controllers.map((controller) => controller.stop()));
