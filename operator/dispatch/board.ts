@@ -77,7 +77,7 @@ export class Board {
 
   #forget(task: TaskRecord): void {
     this.#tasks.delete(task.id);
-    if (task.runner !== null) this.#byRunner.get(task.runner)?.delete(task.id);
+    if (task.runner !== null) this.#release(task.runner, task.id);
     if (task.state !== 'Ready') return;
     const { signature } = demandOf(task);
     const line = this.#lines.get(signature);
@@ -90,6 +90,12 @@ export class Board {
     let line = this.#lines.get(demand.signature);
     if (!line) this.#lines.set(demand.signature, (line = { demand, queue: new FairQueue() }));
     line.queue.add(task.runUid, task.id);
+  }
+
+  #release(clientId: string, task: string): void {
+    const held = this.#byRunner.get(clientId);
+    held?.delete(task);
+    if (held?.size === 0) this.#byRunner.delete(clientId);
   }
 
   #hold(clientId: string, task: string): void {

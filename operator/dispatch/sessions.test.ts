@@ -31,6 +31,22 @@ describe('a session', () => {
     await cut;
   });
 
+  test('of a replica that went is forgotten when the next one comes, and the silent ones a day later', async () => {
+    const pods = ['key-1', 'key-2', 'key-3', 'key-4'].map((clientId) => ({ ...addRunner('pod'), clientId }));
+    const [drained, killed, next, last] = pods;
+    if (!drained || !killed || !next || !last) throw new Error('there are four');
+    const { envelope } = await connect(drained);
+    await connect(killed);
+    await bench.dispatch.closeSession(drained, envelope);
+    const keys = (): string[] => bench.sessions.get('payments', 'pod').map(({ clientId }) => clientId);
+    expect(keys()).toEqual(['key-1', 'key-2']);
+    await connect(next);
+    expect(keys()).toEqual(['key-2', 'key-3']);
+    bench.now += 24 * 3_600_000 + 1;
+    await connect(last);
+    expect(keys()).toEqual(['key-4']);
+  });
+
   test('with another ledger generation is sent back to open a new one', async () => {
     const runner = addRunner('r1');
     const { session } = await connect(runner);

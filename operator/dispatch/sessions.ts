@@ -21,6 +21,16 @@ export interface SessionsOptions {
   readonly now: () => number;
 }
 
+/** A replica that is silent for so long has been removed, as its runner's status says too. */
+const goneAfterMs = 24 * 3_600_000;
+
+/**
+ * Replicas that come and go have a key each: those that went are forgotten when the next one comes, so that the last one
+ * still tells when its runner was heard of. Should one come back after all, it opens a new session.
+ */
+const isGone = ({ closed, poll, lastContact }: Session, now: number): boolean =>
+  poll === undefined && (closed || now - lastContact > goneAfterMs);
+
 const nameKey = (namespace: string, name: string): string => `${namespace}/${name}`;
 
 /** What the ledger knows of a session that opens. */
@@ -48,6 +58,7 @@ export class Sessions implements RunnerDirectory {
     const capability = this.#capability({ runner, hello, limits: as.limits });
     const opened = newSession(runner, hello, { ...as, now, capability });
     this.remove(runner.clientId, new OutriderError(superseded(runner.name)));
+    for (const other of this.#replicas(opened)) if (isGone(other, now)) this.#forget(other);
     this.#sessions.set(runner.clientId, opened);
     this.#replicas(opened).add(opened);
     this.#index(opened);
@@ -85,9 +96,7 @@ export class Sessions implements RunnerDirectory {
   remove(clientId: string, why: OutriderError): void {
     const session = this.#sessions.get(clientId);
     if (!session) return;
-    this.#sessions.delete(clientId);
-    this.#replicas(session).delete(session);
-    for (const entry of this.#qualified.values()) entry.sessions.delete(session);
+    this.#drop(session);
     session.poll?.fail(why);
     this.changed(session);
   }
@@ -140,6 +149,20 @@ export class Sessions implements RunnerDirectory {
     const known = this.#byName.get(key) ?? new Set();
     this.#byName.set(key, known);
     return known;
+  }
+
+  #drop(session: Session): void {
+    const { clientId, namespace, name } = session.runner;
+    const replicas = this.#replicas(session);
+    this.#sessions.delete(clientId);
+    replicas.delete(session);
+    if (replicas.size === 0) this.#byName.delete(nameKey(namespace, name));
+    for (const entry of this.#qualified.values()) entry.sessions.delete(session);
+  }
+
+  #forget(session: Session): void {
+    this.#drop(session);
+    this.#openings.delete(session.runner.clientId);
   }
 
   #live(session: Session): LiveRunner {
