@@ -28,6 +28,14 @@ const keyOf = (ref: { namespace: string; name: string }): string => `${ref.names
 
 /** A waiting run is looked at again this often, for what its status says of runners that come and go. */
 const explainEveryMs = 5000;
+/** A runner for which a step waits may go away without telling: whether it is still there is looked at this often. */
+const recheckBusyMs = 30_000;
+
+/** Undefined while no step waits for a runner. */
+const lookAgainMs = ({ tasks }: RunAndTasks, waiting: ReadonlyMap<string, Waiting>): number | undefined => {
+  if (waiting.size > 0) return explainEveryMs;
+  return tasks.some((task) => task.state === 'Ready') ? recheckBusyMs : undefined;
+};
 
 /** Reconciles one run: freeze it, or advance it by its plan; then its status follows from the ledger alone. */
 export const createRunReconciler = (options: RunsOptions) => {
@@ -103,7 +111,8 @@ export const createRunReconciler = (options: RunsOptions) => {
     }
     known = await advance(known);
     const waiting = waitingOf(known);
-    if (waiting.size > 0) queue?.addAfter(key, explainEveryMs);
+    const again = lookAgainMs(known, waiting);
+    if (again !== undefined) queue?.addAfter(key, again);
     writeStatus(run, runStatus({ ...known, observedGeneration: run.metadata.generation, waiting }));
   };
 

@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../servers/wait.ts';
+import { killAtBytes } from './aim.ts';
 import { exited, killed, startSshTarget, startWitnessed, stepOf, type SshTarget } from './faults-fixture.ts';
 import { useStack } from './stack.ts';
 import { createWitness } from './witness.ts';
@@ -48,6 +49,36 @@ test.each(nodes)(
     expect(witness.executions()).toBe(1);
   },
 );
+
+/** In the order in which the commits of a run bring them about. */
+const states = ['Pending', 'Ready', 'Offered', 'Claimed', 'Running'];
+
+test.each([
+  ['offer and accept', 'Offered'],
+  ['accept and start', 'Claimed'],
+])('an operator killed between %s lets the step be executed once', async (_, aimed) => {
+  const name = `aim-${aimed.toLowerCase()}`;
+  const witness = createWitness(stack.footprint.subfolder('witness'), name);
+  witness.open();
+  await stack.workflow(name, {
+    steps: [{ name: 'only', node: 'ssh-exec', target: ssh.target, script: witness.script }],
+  });
+  // Where in the ledger's write-ahead log that state is committed is found by halving.
+  let [low, high, left] = [0, 131_072, ''];
+  for (let tried = 1; left !== aimed && tried <= 20; tried++) {
+    const starting = stack.startRun(name);
+    const bytes = (low + high) / 2;
+    const killed = await killAtBytes(stack.operator, { bytes, isOver: () => witness.ends() === tried });
+    const run = await starting;
+    if (killed !== undefined) await stack.restartOperator();
+    expect((await stack.waitForEnd(run)).status?.phase).toBe('Succeeded');
+    expect([witness.executions(), witness.ends()]).toEqual([tried, tried]);
+    left = killed === undefined ? 'over' : (killed[0] ?? 'Pending');
+    const late = left === 'over' || states.indexOf(left) > states.indexOf(aimed);
+    [low, high] = late ? [low, bytes + 4096] : [bytes - 4096, high];
+  }
+  expect(left).toBe(aimed);
+});
 
 test('an operator killed over and over amid 60 steps in all states executes each exactly once', async () => {
   const count = 60;

@@ -96,3 +96,30 @@ test('a runner that is stopped finishes what runs, takes nothing new, and is Off
   await stack.mustCli('cancel', late.name);
   expect((await stack.waitForEnd(late.name)).status?.phase).toBe('Cancelled');
 });
+
+test('output beyond what the journal keeps for an attempt is cut at one place, says by how much, and the step ends true', async () => {
+  // 16 MiB for one attempt at once and one that waits to be delivered: 8 MiB each.
+  const flags = ['--local-exec', '--capacity', '1', '--journal-mib', '16'];
+  await stack.startRunner('small', { tags: ['small'], flags });
+  await stack.allowLocalExec('small');
+  const total = 20 * 1024 * 1024;
+  await stack.workflow('flood', {
+    steps: [
+      {
+        name: 'only',
+        node: 'local-exec',
+        runner: { tags: ['small'] },
+        script: `yes 0123456789abcdef | head -c ${total}; exit 7`,
+      },
+    ],
+  });
+  const run = await stack.startRun('flood');
+  expect(stepOf(await stack.waitForEnd(run))).toMatchObject({ phase: 'Failed', exitCode: 7, attempts: 1 });
+  const raw = await stack.mustCli('logs', run, 'only', '--raw');
+  const kept = raw.length;
+  expect(kept).toBeGreaterThan(7 * 1024 * 1024);
+  expect(kept).toBeLessThan(8 * 1024 * 1024);
+  expect(raw).toBe('0123456789abcdef\n'.repeat(kept / 17 + 1).slice(0, kept));
+  const shown = await stack.mustCli('logs', run, 'only', '--tail', '1');
+  expect(shown).toBe(`only ~ [${total - kept} bytes left out: log space of this attempt used up]\n`);
+});
