@@ -15,7 +15,8 @@ help: ## List the targets
 $(INSTALLED): package-lock.json package.json
 	@command -v npm >/dev/null || { echo 'npm is needed (any version from 10 on; it comes with Node.js): install it and run this again.' >&2; exit 1; }
 	@echo 'Installing npm packages as locked (about 30 s) …'
-	@npm ci --loglevel=error
+	@# Not `npm ci`: it refuses a lockfile that lacks binaries of other platforms, which some registries do not carry.
+	@npm install --no-save --loglevel=error
 	@touch $@
 
 .PHONY: build
