@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { aTask, addRunner, bench, connect, ready, ref, stateOf, useBench } from './test-bench.ts';
+import { aTask, addRunner, bench, connect, graceMs, ready, ref, stateOf, useBench } from './test-bench.ts';
 
 useBench();
 
@@ -26,6 +26,21 @@ describe('a waiting poll', () => {
     const poll = runner.poll();
     await ready(aTask('t1'), aTask('t2'));
     expect((await poll).offers).toHaveLength(1);
+  });
+
+  test('is answered at once when an attempt that was given up leaves its slot', async () => {
+    const runner = await connect(addRunner('r1', { limits: { concurrency: 1 } }));
+    const first = runner.poll();
+    await ready(aTask('t1'), aTask('t2'));
+    const offer = ref((await first).offers[0]);
+    await runner.accept(offer);
+    await runner.poll([], AbortSignal.abort());
+    await runner.poll([], AbortSignal.abort());
+    const poll = runner.poll();
+    await expect.poll(() => bench.sessions.list()[0]?.connected).toBe(true);
+    bench.now += graceMs + 1;
+    await bench.sweep();
+    expect((await poll).offers.map(({ task }) => task)).toEqual([offer.task === 't1' ? 't2' : 't1']);
   });
 
   test('of a client that has gone away takes no offer with it', async () => {

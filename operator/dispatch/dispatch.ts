@@ -16,7 +16,7 @@ import {
   type SessionResponse,
 } from '@outrider/protocol';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { TaskRecord } from '../ledger/records.ts';
+import { terminalStates, type TaskRecord } from '../ledger/records.ts';
 import type { LogStore } from '../logs/contract.ts';
 import type { Board } from './board.ts';
 import type { AuthenticatedRunner, Dispatch } from './contract.ts';
@@ -182,7 +182,8 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
   board.onTask((task) => {
     const session = task.runner === null ? undefined : sessions.bySession(task.runner);
     if (session) noteCancel(session, task);
-    if (task.state === 'Ready') matcher.pump();
+    // It may be offered, or it has left a slot to another.
+    if (task.state === 'Ready' || terminalStates.has(task.state)) matcher.pump();
   });
 
   return {
