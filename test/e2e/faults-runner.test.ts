@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { markedProcesses } from '../servers/marked.ts';
 import type { RemoteRunner } from '../servers/outrider.ts';
@@ -122,4 +123,51 @@ test('output beyond what the journal keeps for an attempt is cut at one place, s
   expect(raw).toBe('0123456789abcdef\n'.repeat(kept / 17 + 1).slice(0, kept));
   const shown = await stack.mustCli('logs', run, 'only', '--tail', '1');
   expect(shown).toBe(`only ~ [${total - kept} bytes left out: log space of this attempt used up]\n`);
+});
+
+test('a runner killed over and over amid 60 steps executes none of them twice', async () => {
+  const [count, capacity] = [60, 6];
+  /** How many executions each kill waits for. */
+  const kills = [1, 12, 24, 36];
+  const flags = ['--capacity', `${capacity}`];
+  let runner = await stack.startRunner('stormy', { tags: ['stormy'], flags });
+  const names = Array.from({ length: count }, (_, i) => `web-${i}`);
+  await stack.apply(
+    ...names.map((name) => ({
+      apiVersion: 'outrider.dev/v1alpha1',
+      kind: 'Target',
+      metadata: { name, labels: { role: 'storm' } },
+      spec: { type: 'SSH', ...ssh.target },
+    })),
+  );
+  const ledger = join(stack.footprint.subfolder('witness'), 'storm');
+  writeFileSync(ledger, '');
+  /** Tasks that were executed, one for each execution. */
+  const executed = (): string[] =>
+    readFileSync(ledger, 'utf8')
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : [line.slice(0, line.indexOf('/'))]));
+  await stack.workflow('storm', {
+    runner: { tags: ['stormy'] },
+    steps: [
+      {
+        name: 'all',
+        node: 'ssh-exec',
+        targets: { matchLabels: { role: 'storm' } },
+        script: `echo "$OUTRIDER_ATTEMPT" >>'${ledger}'; sleep 0.3`,
+      },
+    ],
+  });
+  const run = await stack.startRun('storm');
+  for (const executions of kills) {
+    await waitFor(`${executions} executions`, () => executed().length >= executions);
+    await killed(runner.process);
+    runner = await runner.restart();
+  }
+  const { total = 0, succeeded = 0, failed = 0 } = stepOf(await stack.waitForEnd(run)).targets ?? {};
+  expect([total, succeeded + failed]).toEqual([count, count]);
+  expect(failed).toBeGreaterThan(0);
+  expect(failed).toBeLessThanOrEqual(kills.length * capacity);
+  expect(new Set(executed()).size).toBe(executed().length);
+  expect(executed().length).toBeGreaterThanOrEqual(succeeded);
 });
