@@ -25,7 +25,7 @@ const everyMs = 1000;
 const awayMs = 10_000;
 /** Runners that wait for the operator try again within 10 s, or 25 s when packets are dropped. */
 const settleMs = 30_000;
-/** Lost is final: nobody is given up before the operator has listened for as long as an Offline verdict takes. */
+/** Lost is final: nobody is given up before the operator has listened for as long as an Offline verdict takes, or the grace if that is shorter. */
 const listenMs = 120_000;
 
 /**
@@ -59,7 +59,8 @@ export const startSweeper = (options: SweeperOptions): Sweeper => {
     if (Math.abs(at - tickedAt) > awayMs) backSince = at;
     tickedAt = at;
     if (at - backSince < settleMs) return;
-    await sweep(at - backSince < listenMs ? Infinity : options.graceMs);
+    const listened = at - backSince >= Math.min(listenMs, options.graceMs);
+    await sweep(listened ? options.graceMs : Infinity);
   };
 
   const timer = setInterval(() => void tick(), everyMs);
