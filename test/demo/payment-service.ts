@@ -69,8 +69,8 @@ export const deployPaymentService = async (controlPlane: ControlPlane): Promise<
   ]);
 };
 
-/** Secret `prod-eks` of the operations namespace: a kubeconfig with the context that the snippet names. */
-export const storeKubeconfig = async (controlPlane: ControlPlane): Promise<void> => {
+/** A kubeconfig with the context that the snippet names, for the ServiceAccount that may restart the Deployment. */
+export const paymentsKubeconfig = async (controlPlane: ControlPlane): Promise<string> => {
   const token = (
     await controlPlane.mustKubectl([
       '-n',
@@ -81,7 +81,7 @@ export const storeKubeconfig = async (controlPlane: ControlPlane): Promise<void>
       '--duration=24h',
     ])
   ).trim();
-  const kubeconfig = stringify({
+  return stringify({
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [
@@ -97,11 +97,15 @@ export const storeKubeconfig = async (controlPlane: ControlPlane): Promise<void>
     contexts: [{ name: 'prod-eks', context: { cluster: 'prod-eks', user: 'outrider-runbooks', namespace } }],
     'current-context': 'prod-eks',
   });
+};
+
+/** Secret `prod-eks` of the operations namespace. */
+export const storeKubeconfig = async (controlPlane: ControlPlane): Promise<void> => {
   const secret = {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { name: 'prod-eks', namespace: 'operations', labels: { 'outrider.dev/allow': 'true' } },
-    stringData: { kubeconfig },
+    stringData: { kubeconfig: await paymentsKubeconfig(controlPlane) },
   };
   await controlPlane.mustKubectl(['apply', '-f', '-'], { input: yaml(secret) });
 };
