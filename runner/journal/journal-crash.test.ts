@@ -85,13 +85,17 @@ describe('a killed runner', () => {
 describe('a full disk', () => {
   test('is answered with JournalFull, and nothing that was answered before is lost', async () => {
     const lines = await listen(startWriter(3, 64), () => undefined);
-    expect(lines.at(-1)).toMatchObject({
-      failed: {
-        code: 'JournalFull',
-        message: `The journal in ${desk.folder} has no room: EFBIG: file too large, write.`,
+    // The other lanes may still be answered after the first that is refused.
+    const refused = lines.filter((line) => JSON.stringify(line).startsWith('{"failed"'));
+    expect(refused).toMatchObject([
+      {
+        failed: {
+          code: 'JournalFull',
+          message: `The journal in ${desk.folder} has no room: EFBIG: file too large, write.`,
+        },
       },
-    });
-    const answered = lines.slice(1, -1) as Answered[];
+    ]);
+    const answered = lines.slice(1).filter((line) => !refused.includes(line)) as Answered[];
     expect(answered.length).toBeGreaterThan(20);
     await verify(await desk.open({ maxBytes: 1e9, slotBytes: 1e5 }), answered);
   });
