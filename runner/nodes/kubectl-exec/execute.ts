@@ -53,6 +53,12 @@ interface Tool {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** Said on each call, a pinned namespace holds for manifests too: kubectl refuses objects that name another. */
+function pinnedArguments(words: readonly string[], namespace: string | undefined): readonly string[] {
+  const args = words.slice(1);
+  return namespace === undefined ? args : [`--namespace=${namespace}`, ...args];
+}
+
 /** The first line that fails ends it. */
 async function eachLine(
   context: TaskContext,
@@ -63,7 +69,11 @@ async function eachLine(
   for (const { line, words } of lines) {
     await context.note(`+ ${quoteLine(words)}`);
     const what = lines.length === 1 ? 'kubectl' : `kubectl on line ${line}`;
-    result = await runLocally(context, { ...tool, args: words.slice(1), what });
+    result = await runLocally(context, {
+      ...tool,
+      args: pinnedArguments(words, context.connection.namespace),
+      what,
+    });
     if (result.outcome !== 'Succeeded') break;
   }
   return result;

@@ -27,6 +27,7 @@ describe('accepted', () => {
     'kubectl get pods -l app=x -o jsonpath={.items}',
     'kubectl debug pod/x --profile=general',
     'kubectl create secret generic x --from-literal=user=a',
+    'kubectl get --raw /version',
   ])('%s', (text) => {
     expect(verdict(text)).toBe('accepted');
   });
@@ -98,6 +99,9 @@ describe('commands that are none of kubectl, or need a terminal, are refused', (
     'edit deploy x',
     'krew install x',
     'kuberc view',
+    'apply edit-last-applied deploy/x',
+    'apply -o yaml edit-last-applied deploy/x',
+    'create --edit -f https://example.com/a.yaml',
   ])('kubectl %s', (text) => {
     expect(verdict(`kubectl ${text}`)).toBe('KubectlFlagRefused');
   });
@@ -152,6 +156,9 @@ describe('the namespace that the target pins', () => {
     'kubectl get pods -A',
     'kubectl get pods --all-namespaces',
     'kubectl get pods -wA',
+    'kubectl get --raw /api/v1/namespaces/other/secrets',
+    'kubectl delete --raw=/api/v1/namespaces/other',
+    'kubectl cluster-info dump --namespaces other',
   ])('is not left by %s', (text) => {
     expect(pinned(text)).toBe('KubectlFlagRefused');
   });

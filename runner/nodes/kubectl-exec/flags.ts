@@ -90,6 +90,7 @@ export function checkCommand({ line, words }: CommandLine, limits: Limits): void
   const { command, args } = scanArguments(line, words.slice(1));
   if (!COMMANDS.has(command)) throw refusedCommand(line, command);
   for (const arg of args) {
+    checkTerminal(line, arg, command);
     checkFlag(line, arg, command);
     checkNamespace(line, arg, limits.namespace);
   }
@@ -107,10 +108,21 @@ function checkFlag(line: number, { flag, shown }: Argument, command: string): vo
   );
 }
 
+/** An editor would be a program of the runner, and nobody is there to type into it. */
+function checkTerminal(line: number, { flag, value, shown }: Argument, command: string): void {
+  if (flag === 'edit') throw flagRefused(line, shown, 'An editor needs a terminal.');
+  if (command === 'apply' && flag === undefined && value === 'edit-last-applied')
+    throw refusedCommand(line, `apply ${value}`, WHY_NOT['edit']);
+}
+
+/** `--raw` asks any path of the API server, and `cluster-info dump --namespaces` any namespace. */
+const LEAVES_NAMESPACE = new Set(['raw', 'namespaces']);
+
 function checkNamespace(line: number, { flag, value, shown }: Argument, pinned: string | undefined): void {
-  if (pinned === undefined) return;
+  if (pinned === undefined || flag === undefined) return;
   const other = flag === 'namespace' && value !== pinned;
-  if (!other && !(flag === 'all-namespaces' && value !== 'false')) return;
+  const all = flag === 'all-namespaces' && value !== 'false';
+  if (!other && !all && !LEAVES_NAMESPACE.has(flag)) return;
   throw flagRefused(line, shown, `The target pins the namespace ${pinned}.`);
 }
 
@@ -122,8 +134,8 @@ const flagRefused = (line: number, shown: string, why: string): OutriderError =>
     details: { line },
   });
 
-function refusedCommand(line: number, command: string): OutriderError {
-  const why = WHY_NOT[command] ?? 'is no command of kubectl that may run here, and plugins are not run';
+function refusedCommand(line: number, command: string, known = WHY_NOT[command]): OutriderError {
+  const why = known ?? 'is no command of kubectl that may run here, and plugins are not run';
   return new OutriderError({
     code: 'KubectlFlagRefused',
     message: `Line ${line} of command cannot be run: kubectl ${command} ${why}.`,

@@ -33,7 +33,8 @@ const list = (value: unknown): readonly Fields[] => (Array.isArray(value) ? valu
 export function readKubeconfig(text: string, where: string): Kubeconfig {
   let value: unknown;
   try {
-    value = parse(text, { logLevel: 'error' });
+    // kubectl resolves merge keys (<<): what they hide must be seen here too.
+    value = parse(text, { merge: true, logLevel: 'error' });
   } catch {
     value = undefined;
   }
@@ -94,11 +95,36 @@ const pinned = ({ cluster, user, namespace, name, folder }: Parts): Fields => ({
   kind: 'Config',
   'current-context': name,
   contexts: [{ name, context: { cluster: 'cluster', user: 'user', namespace } }],
-  clusters: [{ name: 'cluster', cluster: absolute(cluster, folder) }],
-  users: [{ name: 'user', user: absolute(user, folder) }],
+  clusters: [{ name: 'cluster', cluster: absolute(onlyKnown(cluster), folder) }],
+  users: [{ name: 'user', user: absolute(onlyKnown(user), folder) }],
 });
 
 const FILE_FIELDS = ['certificate-authority', 'client-certificate', 'client-key', 'tokenFile'];
+const PROGRAM_FIELDS = ['exec', 'auth-provider'];
+/** Every field of clusters and users that kubectl reads. What is not listed, such as a merge key in quotes, goes no further. */
+const KNOWN_FIELDS: ReadonlySet<string> = new Set([
+  ...FILE_FIELDS,
+  ...PROGRAM_FIELDS,
+  'server',
+  'tls-server-name',
+  'insecure-skip-tls-verify',
+  'certificate-authority-data',
+  'proxy-url',
+  'disable-compression',
+  'extensions',
+  'client-certificate-data',
+  'client-key-data',
+  'token',
+  'username',
+  'password',
+  'as',
+  'as-uid',
+  'as-groups',
+  'as-user-extra',
+]);
+
+const onlyKnown = (fields: Fields): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([name]) => KNOWN_FIELDS.has(name)));
 
 function absolute(fields: Fields, folder: string | undefined): Fields {
   if (folder === undefined) return fields;
@@ -110,7 +136,7 @@ function absolute(fields: Fields, folder: string | undefined): Fields {
 }
 
 function refuseLocal(fields: Fields, where: string): void {
-  const program = ['exec', 'auth-provider'].find((field) => fields[field] !== undefined);
+  const program = PROGRAM_FIELDS.find((field) => fields[field] !== undefined);
   if (program !== undefined) {
     throw new OutriderError({
       code: 'LocalExecNotAllowed',

@@ -77,6 +77,32 @@ describe('the kubeconfig of the credential', () => {
     expect((await pin(exec))['users']).toEqual([{ name: 'user', user: { exec: { command: 'id' } } }]);
   });
 
+  test('cannot hide a program in a merge key, which kubectl would resolve', async () => {
+    const merged = config({ token: 't' }).replace('token: t', '<<: { exec: { command: id } }');
+    expect(await refusal({ credential: { kubeconfig: merged }, machine: strict })).toBe(
+      "LocalExecNotAllowed: The kubeconfig of the credential would run a program on the runner (exec), and this machine's configuration does not permit local-exec.",
+    );
+    const quoted = config({ token: 't', '"<<"': 1 }).replace(`'"<<"': 1`, '"<<": { exec: { command: id } }');
+    expect(quoted).toContain('"<<": { exec');
+    const { context } = testContext({
+      node: 'kubectl-exec',
+      input: {},
+      credential: { kubeconfig: quoted },
+      machine: strict,
+    });
+    const { text } = await pinnedKubeconfig(context);
+    expect(text).toContain('token: t');
+    expect(text).not.toContain('exec');
+  });
+
+  test('loses fields that kubectl does not know', async () => {
+    const pinned = await pin({
+      credential: { kubeconfig: config({ token: 't', other: 1 }) },
+      machine: strict,
+    });
+    expect(pinned['users']).toEqual([{ name: 'user', user: { token: 't' } }]);
+  });
+
   test('that is none does not leak its text', async () => {
     expect(await refusal({ credential: { kubeconfig: 'hunter2: [' } })).toBe(
       'CredentialInvalid: The kubeconfig of the credential is no YAML or JSON with contexts.',
