@@ -2,17 +2,26 @@ import type { LineView, RunView } from '@outrider/portal';
 import { attemptKey, toProblem, type AttemptRef } from '@outrider/protocol';
 import { terminalStates, type RunAndTasks, type TaskRecord } from '../ledger/records.ts';
 import type { LogLine } from '../logs/contract.ts';
+import { trailMs } from './log-end.ts';
 import { tasksOf, viewTask, type Sources } from './reader.ts';
 import { runView } from './views.ts';
 
 const pageLines = 500;
-/** A comment line is sent after this much silence, and the user's permission is asked for again. */
+/** A comment line is sent after this much silence. */
 const keepaliveMs = 10_000;
-/** How long a stream waits for the last bytes of a log once the run has ended. */
-const trailMs = 15_000;
+/** The user's permission is asked for again when the last answer is this old, however busy the stream is. */
+const recheckMs = 5000;
+
+/** What a stream reads and is woken by. */
+export interface FollowSources {
+  readonly runs: Pick<Sources['runs'], 'get' | 'onChange'>;
+  readonly ledger: Pick<Sources['ledger'], 'readRun'>;
+  readonly logs: Pick<Sources['logs'], 'lines' | 'state' | 'onCommit'>;
+  readonly board: Pick<Sources['board'], 'onTask'>;
+}
 
 export interface FollowOptions {
-  readonly sources: Sources;
+  readonly sources: FollowSources;
   readonly namespace: string;
   readonly name: string;
   readonly step: string | undefined;
@@ -80,6 +89,7 @@ async function* newLines(options: FollowOptions, task: TaskRecord): AsyncGenerat
   const ref: AttemptRef = { task: task.id, epoch: task.epoch };
   const key = attemptKey(ref);
   for (;;) {
+    await options.recheck();
     const from = options.cursors.get(key) ?? 0;
     const page = await options.sources.logs.lines(ref, { from, limit: pageLines });
     const whole = page.filter((line) => line.complete);
@@ -104,6 +114,19 @@ const hasEnded = (options: FollowOptions, known: RunAndTasks, tasks: readonly Ta
     ? known.run.state !== 'Running'
     : tasks.every((task) => terminalStates.has(task.state));
 
+/** `recheck`, with as much time between two questions as there has to be. */
+const nowAndThen = (options: FollowOptions): FollowOptions => {
+  let askedAt = options.now();
+  return {
+    ...options,
+    recheck: async () => {
+      if (options.now() - askedAt < recheckMs) return;
+      askedAt = options.now();
+      await options.recheck();
+    },
+  };
+};
+
 /**
  * Server-sent events of a run until it has ended and every line is sent. Order within an attempt is the log's; nothing is
  * held in memory for a slow reader: the store is read again from the cursor.
@@ -111,7 +134,7 @@ const hasEnded = (options: FollowOptions, known: RunAndTasks, tasks: readonly Ta
 export async function* followRun(options: FollowOptions): AsyncGenerator<string> {
   const waker = createWaker(options);
   try {
-    yield* follow(options, waker);
+    yield* follow(nowAndThen(options), waker);
   } catch (error) {
     yield event('problem', toProblem(error));
   } finally {
@@ -162,9 +185,9 @@ async function* follow(
     if (over) yield* lastLines(options, progress.tasks);
     if (over === progress.ended) yield* runEvent(progress.view, sent);
     if (over) return;
-    if (await waker.wait(progress.ended ? 1000 : keepaliveMs)) continue;
+    const woken = await waker.wait(progress.ended ? 1000 : keepaliveMs);
     await options.recheck();
-    yield ': keepalive\n\n';
+    if (!woken) yield ': keepalive\n\n';
   }
 }
 

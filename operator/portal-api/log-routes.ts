@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { Closed, Flag, Integer, Maybe, Text, type Static } from '@outrider/schema';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { logEnd } from './log-end.ts';
 import { followRun, lineView } from './follow.ts';
 import type { Guard } from './guard.ts';
 import { findRun, tasksOf, type Sources } from './reader.ts';
@@ -46,19 +47,29 @@ export interface LogRouteOptions {
 export const parseAfter = (after: string | undefined): Map<string, number> =>
   new Map(
     (after ?? '').split(',').flatMap((id) => {
-      const [task, epoch, line] = id.split('.');
+      const [, task, epoch, line] = /^([^.]+)\.(\d{1,10})\.(\d{1,10})$/.exec(id) ?? [];
       return task && epoch && line ? [[`${task}/${epoch}`, Number(line) + 1] as const] : [];
     }),
   );
 
 const pageLines = 1000;
 
-async function* storedLines(sources: Sources, params: RunParams, query: LogQuery): AsyncGenerator<string> {
+interface Reading {
+  readonly sources: Sources;
+  readonly params: RunParams;
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+}
+
+async function* storedLines(reading: Reading, query: LogQuery): AsyncGenerator<string> {
+  const { sources, params } = reading;
   const run = findRun(sources, params.namespace, params.name);
   const known = await sources.ledger.readRun(run.metadata.uid);
   for (const task of tasksOf(known, run, query.step)) {
     if (task.epoch === 0) continue;
+    await logEnd(task, { ...reading, logs: sources.logs });
     const ref = { task: task.id, epoch: task.epoch };
+    if (task.result) await logEnd(sources.logs, ref);
     const { lines } = await sources.logs.state(ref);
     let from = query.limit === undefined ? 0 : Math.max(0, lines - query.limit);
     for (;;) {
@@ -70,12 +81,16 @@ async function* storedLines(sources: Sources, params: RunParams, query: LogQuery
   }
 }
 
-async function* rawBytes(sources: Sources, params: RunParams, query: RawQuery): AsyncGenerator<Uint8Array> {
+async function* rawBytes(reading: Reading, query: RawQuery): AsyncGenerator<Uint8Array> {
+  const { sources, params } = reading;
   const run = findRun(sources, params.namespace, params.name);
   const known = await sources.ledger.readRun(run.metadata.uid);
   for (const task of tasksOf(known, run, query.step)) {
     if (task.epoch === 0 || (query.target !== undefined && task.target !== query.target)) continue;
-    yield* sources.logs.raw({ task: task.id, epoch: task.epoch });
+    await logEnd(task, { ...reading, logs: sources.logs });
+    const ref = { task: task.id, epoch: task.epoch };
+    if (task.result) await logEnd(sources.logs, ref);
+    yield* sources.logs.raw(ref);
   }
 }
 
@@ -105,14 +120,17 @@ export const logRoutes = (app: FastifyInstance, options: LogRouteOptions): void 
       const { params, query } = request;
       const user = await guard.require(request, access(params));
       findRun(sources, params.namespace, params.name);
-      if (query.follow !== true)
-        return reply.type('application/x-ndjson').send(Readable.from(storedLines(sources, params, query)));
+      const signal = endOf(request, options.stopping);
+      if (query.follow !== true) {
+        const lines = storedLines({ sources, params, signal, now: options.now }, query);
+        return reply.type('application/x-ndjson').send(Readable.from(lines));
+      }
       const events = followRun({
         sources,
         ...params,
         step: query.step,
         cursors: parseAfter(query.after),
-        signal: endOf(request, options.stopping),
+        signal,
         now: options.now,
         recheck: () => guard.check(user, access(params)),
       });
@@ -130,11 +148,12 @@ export const logRoutes = (app: FastifyInstance, options: LogRouteOptions): void 
       },
     },
     async (request, reply) => {
-      await guard.require(request, access(request.params));
-      findRun(sources, request.params.namespace, request.params.name);
-      return reply
-        .type('application/octet-stream')
-        .send(Readable.from(rawBytes(sources, request.params, request.query), { objectMode: false }));
+      const { params, query } = request;
+      await guard.require(request, access(params));
+      findRun(sources, params.namespace, params.name);
+      const signal = endOf(request, options.stopping);
+      const bytes = rawBytes({ sources, params, signal, now: options.now }, query);
+      return reply.type('application/octet-stream').send(Readable.from(bytes, { objectMode: false }));
     },
   );
 };
