@@ -69,7 +69,6 @@ async function* storedLines(reading: Reading, query: LogQuery): AsyncGenerator<s
     if (task.epoch === 0) continue;
     await logEnd(task, { ...reading, logs: sources.logs });
     const ref = { task: task.id, epoch: task.epoch };
-    if (task.result) await logEnd(sources.logs, ref);
     const { lines } = await sources.logs.state(ref);
     let from = query.limit === undefined ? 0 : Math.max(0, lines - query.limit);
     for (;;) {
@@ -89,7 +88,6 @@ async function* rawBytes(reading: Reading, query: RawQuery): AsyncGenerator<Uint
     if (task.epoch === 0 || (query.target !== undefined && task.target !== query.target)) continue;
     await logEnd(task, { ...reading, logs: sources.logs });
     const ref = { task: task.id, epoch: task.epoch };
-    if (task.result) await logEnd(sources.logs, ref);
     yield* sources.logs.raw(ref);
   }
 }
