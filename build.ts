@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
@@ -64,8 +64,13 @@ const programs: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   cli: { outrider: 'cli/main.ts' },
 };
 
-/** One folder a program under dist/; executors are chunks of their own, loaded when a task first needs them. */
+/**
+ * One folder a program under dist/; executors are chunks of their own, loaded when a task first needs them. What was there
+ * is replaced when the new one is whole.
+ */
 for (const [program, entryPoints] of Object.entries(programs)) {
-  await rm(`dist/${program}`, { recursive: true, force: true });
-  await build({ ...shared, entryPoints, outdir: `dist/${program}` });
+  const [whole, fresh] = [`dist/${program}`, `dist/.${program}-${process.pid}`];
+  await build({ ...shared, entryPoints, outdir: fresh });
+  await rm(whole, { recursive: true, force: true });
+  await rename(fresh, whole);
 }
