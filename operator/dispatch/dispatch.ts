@@ -210,7 +210,10 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       if (task.cancelRequested) throw notHeld(request, task);
       return task;
     },
-    revoke: (clientId) => sessions.remove(clientId, revoked()),
+    revoke: (clientId) => {
+      const session = sessions.all().find(({ runner }) => runner.clientId === clientId);
+      if (session) sessions.remove(clientId, revoked(session.runner));
+    },
   };
 };
 

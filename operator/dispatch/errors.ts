@@ -11,12 +11,12 @@ export const generationMismatch = (): OutriderError =>
   });
 
 /** Thrown when a key was revoked: in the middle of an open poll, too. */
-export const revoked = (): OutriderError =>
+export const revoked = ({ namespace, name }: { namespace: string; name: string }): OutriderError =>
   new OutriderError({
     code: 'RunnerRevoked',
-    message: 'The key of this runner was revoked.',
+    message: `Runner ${namespace}/${name} was revoked; its key is refused.`,
     action:
-      'Remove its state folder and register it again under another name, with a new registration token.',
+      'To use this machine again, remove the state folder of the runner and join under another name with a new token.',
   });
 
 /** Thrown when secrets are asked for outside Claimed or Running at the current epoch. */

@@ -8,14 +8,23 @@ const named = 3;
 
 const wanted = (demand: Demand): string => {
   if (demand.local) return 'a local runner';
-  const tags = demand.tags.length === 0 ? 'no tags' : `the tags ${demand.tags.join(', ')}`;
-  return `a runner of namespace ${demand.namespace} with ${tags}`;
+  const [tag, ...more] = demand.tags;
+  if (tag === undefined) return `a runner of namespace ${demand.namespace}`;
+  return `a runner of namespace ${demand.namespace} with the ${more.length > 0 ? 'tags' : 'tag'} ${demand.tags.join(', ')}`;
 };
 
-const describe = (session: Session, demand: Demand): { name: string; lacks: readonly string[] } => ({
-  name: session.runner.name,
-  lacks: lacking(session.capability, demand),
-});
+interface Candidate {
+  readonly name: string;
+  readonly lacks: readonly string[];
+  /** How much would have to change; the closest has the least. */
+  readonly distance: number;
+}
+
+const describe = ({ runner, capability }: Session, demand: Demand): Candidate => {
+  const lacks = lacking(capability, demand);
+  const tags = demand.tags.filter((tag) => !capability.tags.has(tag));
+  return { name: runner.name, lacks, distance: lacks.length + tags.length };
+};
 
 /** Who reads this namespace's runs is told of its own runners and of those of the installation, of no other namespace's. */
 const mayBeNamed = ({ runner }: Session, demand: Demand): boolean =>
@@ -46,7 +55,7 @@ export const explainWaiting = (task: TaskRecord, sessions: Sessions): Waiting =>
     .all()
     .filter((session) => sessions.isPresent(session) && mayBeNamed(session, demand))
     .map((session) => describe(session, demand))
-    .sort((a, b) => a.lacks.length - b.lacks.length || a.name.localeCompare(b.name))
+    .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
     .slice(0, named);
   if (closest.length === 0)
     return {

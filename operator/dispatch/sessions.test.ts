@@ -103,7 +103,7 @@ describe('a task that nobody can take', () => {
     const away = {
       reason: 'NoRunner',
       message:
-        'Needs a runner of namespace payments with no tags (node ssh-exec). None that qualifies is online: ' +
+        'Needs a runner of namespace payments (node ssh-exec). None that qualifies is online: ' +
         'r1 would, but has stopped or is not heard of. Start it again; the step then starts by itself.',
     };
     expect(explainWaiting(task, bench.sessions)).toEqual(busy);

@@ -28,7 +28,7 @@ export const requestedTags = (request: {
   throw new OutriderError({
     code: 'TagNotPermitted',
     message: `Runner ${name} asks for the tag ${refused}, which it is not permitted to have. Permitted: ${permitted.join(', ') || 'none'}.`,
-    action: `Take ${refused} out of OUTRIDER_RUNNER_TAGS, add it to spec.tags of the Runner, or make a registration token that permits it.`,
+    action: `Take ${refused} out of the runner's own tags (OUTRIDER_RUNNER_TAGS, --tags), add it to spec.tags of the Runner, or make a registration token that permits it.`,
     details: { tag: refused, permitted },
   });
 };

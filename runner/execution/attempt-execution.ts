@@ -63,7 +63,8 @@ export class AttemptExecution {
       timeout = setTimeout(() => this.stop('TimedOut'), this.#request.spec.timeoutMs);
       this.#end(await execute(this.#context()));
     } catch (error) {
-      this.#end(thrown(error, this.#stopped));
+      const result = thrown(error, this.#stopped);
+      this.#end(result, result.message);
     } finally {
       clearTimeout(timeout);
     }
@@ -87,10 +88,11 @@ export class AttemptExecution {
     this.#pipe.credit(bytes);
   }
 
-  #end(result: ExecutorResult): void {
+  /** With a last note, the log alone says why there is no output of the target. */
+  #end(result: ExecutorResult, lastNote?: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#pipe.end();
+    this.#pipe.end(lastNote);
     this.#ports.ended({
       ...finalVerdict(result, this.#secrets),
       startedAt: instantOf(this.#startedAt),

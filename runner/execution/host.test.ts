@@ -103,6 +103,9 @@ describe('secrets', () => {
       reason: 'AuthenticationFailed',
       message: 'The server refused [redacted]. Correct the credential.',
     });
+    expect(await bench.textOf('refuse')).toEqual([
+      'system: The server refused [redacted]. Correct the credential.\n',
+    ]);
   });
 
   test('fail an attempt whose outputs contain one', async () => {

@@ -108,8 +108,7 @@ export class OutputPipe {
   /** A line by the product itself. */
   note(line: string): Promise<void> {
     if (this.#ended) return Promise.resolve();
-    const text = this.#options.secrets.redact(line).slice(0, noteLimit);
-    this.#emit('system', new TextEncoder().encode(`${text}\n`));
+    this.#emitNote(line);
     return this.#mayGoOn();
   }
 
@@ -120,10 +119,11 @@ export class OutputPipe {
     if (!this.#isFull()) this.#release();
   }
 
-  /** Posts everything, withheld bytes too. Later writes go nowhere. */
-  end(): void {
+  /** Posts everything, withheld bytes too, and then the last note if there is one. Later writes go nowhere. */
+  end(lastNote?: string): void {
     if (this.#ended) return;
     for (const framer of this.#framers) framer.end();
+    if (lastNote !== undefined) this.#emitNote(lastNote);
     this.#ended = true;
     this.#post();
     this.#release();
@@ -139,6 +139,11 @@ export class OutputPipe {
         return this.#mayGoOn();
       },
     };
+  }
+
+  #emitNote(line: string): void {
+    const text = this.#options.secrets.redact(line).slice(0, noteLimit);
+    this.#emit('system', new TextEncoder().encode(`${text}\n`));
   }
 
   #emit(stream: StreamName, payload: Uint8Array): void {

@@ -89,7 +89,9 @@ function dial(
     const fail = (error: Error): void => {
       client.destroy();
       const names = methods.map((each) => NAMES[each.type] ?? each.type).filter((each) => each !== '');
-      reject(refusal ?? connectError({ endpoint: options, error, reached, methods: names, timeoutMs }));
+      const credential = options.auth.name;
+      const failure = { endpoint: options, error, reached, methods: names, credential, timeoutMs };
+      reject(refusal ?? connectError(failure));
     };
     const early = (): void => fail(new Error('the server closed the connection'));
     client.once('connect', () => {
@@ -119,8 +121,8 @@ function dial(
 }
 
 const NAMES: Readonly<Record<string, string>> = {
-  publickey: 'its private key',
-  password: 'its password',
+  publickey: 'the private key',
+  password: 'the password',
   'keyboard-interactive': '',
 };
 

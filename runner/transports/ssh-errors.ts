@@ -1,4 +1,5 @@
 import { OutriderError } from '@outrider/protocol';
+import { credentialWords } from './ssh-auth.ts';
 
 export interface Endpoint {
   readonly host: string;
@@ -13,6 +14,8 @@ export interface ConnectFailure {
   /** The TCP connection stood. */
   readonly reached: boolean;
   readonly methods: readonly string[];
+  /** Name of the credential. */
+  readonly credential: string | undefined;
   readonly timeoutMs: number;
 }
 
@@ -66,11 +69,11 @@ function unreachable({ endpoint, error }: ConnectFailure, why: string, action: s
   );
 }
 
-function authenticationFailed({ endpoint, error, methods }: ConnectFailure): OutriderError {
+function authenticationFailed({ endpoint, error, methods, credential }: ConnectFailure): OutriderError {
   return new OutriderError(
     {
       code: 'AuthenticationFailed',
-      message: `${endpoint.host}:${endpoint.port} refused user ${endpoint.user} with ${methods.join(' and ')}.`,
+      message: `${endpoint.host}:${endpoint.port} refused user ${endpoint.user} with ${methods.join(' and ')} of ${credentialWords(credential)}.`,
       action:
         'Check the user, the credential, and that the server permits this kind of login (authorized_keys, PasswordAuthentication, AllowUsers).',
     },

@@ -72,7 +72,7 @@ describe('login', () => {
     const error = await refusal(ssh({ script: 'true' }, { credential: { password: 'wrong' } }));
     expect([error.code, error.message]).toEqual([
       'AuthenticationFailed',
-      `127.0.0.1:${server.port} refused user deploy with its password.`,
+      `127.0.0.1:${server.port} refused user deploy with the password of the credential.`,
     ]);
   });
 

@@ -29,7 +29,8 @@ function authOf({ credential, spec }: TaskContext): SshAuth {
     throw credentialInvalid(`Step ${spec.step} has no credential to log in with.`);
   const { passphrase, password } = credential;
   const privateKey = credential['ssh-privatekey'] ?? credential['privateKey'];
-  if (privateKey !== undefined || password !== undefined) return { privateKey, passphrase, password };
+  if (privateKey !== undefined || password !== undefined)
+    return { name: spec.credential, privateKey, passphrase, password };
   const fields = Object.keys(credential).join(', ') || 'none';
   throw credentialInvalid(
     `The credential ${spec.credential ?? ''} has no key and no password; its fields are: ${fields}.`,
