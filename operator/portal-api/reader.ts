@@ -21,7 +21,7 @@ export interface Sources {
 
 const noLog: LogState = { offset: 0, lines: 0, end: 'Open' };
 
-export const viewTask = async (logs: LogStore, task: TaskRecord): Promise<TaskView> =>
+export const viewTask = async (logs: Pick<LogStore, 'state'>, task: TaskRecord): Promise<TaskView> =>
   taskView(task, task.epoch === 0 ? noLog : await logs.state({ task: task.id, epoch: task.epoch }));
 
 /** @throws OutriderError NotFound */

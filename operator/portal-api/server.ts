@@ -34,13 +34,18 @@ export interface PortalApi {
 
 /** Per client address and minute; a page or CLI needs a handful. */
 const requestsPerMinute = 1200;
+/** Nothing that is sent here is larger, and it is read before the caller is known. */
+const bodyLimit = 65_536;
 
 /** The portal's REST API over TLS 1.3; OpenAPI at /api/v1/openapi.json. */
 export const startPortalApi = async (options: PortalApiOptions): Promise<PortalApi> => {
   const { identity, logger } = options;
   const app = Fastify({
-    https: { ...options.runnerIdentity.tls, minVersion: 'TLSv1.3' },
+    https: { ...options.runnerIdentity.tls, minVersion: 'TLSv1.3', handshakeTimeout: 10_000 },
     logger: false,
+    bodyLimit,
+    // For the request alone: whoever sends it byte by byte holds no connection, and answers may stream for hours.
+    requestTimeout: 30_000,
     forceCloseConnections: true,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } },
   });
@@ -68,10 +73,8 @@ export const startPortalApi = async (options: PortalApiOptions): Promise<PortalA
       },
     },
   });
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string', bodyLimit: 65_536 },
-    (_, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))),
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_, body, done) =>
+    done(null, Object.fromEntries(new URLSearchParams(String(body)))),
   );
   app.addHook('onRequest', withNonce(identity));
   const routes: RouteOptions = { ...options, guard: createGuard(identity, options.access) };
