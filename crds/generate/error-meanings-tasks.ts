@@ -106,7 +106,7 @@ export const credentialErrors: ErrorSection = {
     },
     {
       code: 'SecretNotAllowed',
-      when: 'The Secret lacks the label `outrider.dev/allow=true`, or holds bytes that are not text.',
+      when: 'The Secret lacks the label `outrider.dev/allow=true`, holds bytes that are not text, or is the secret_id of a CredentialStore.',
       action:
         'If workflows of the namespace may use it: `kubectl label secret NAME outrider.dev/allow=true`.',
     },

@@ -157,6 +157,15 @@ describe('a credential from a Secret', () => {
     });
   });
 
+  it('is refused where it is the secret_id of a store', async () => {
+    putSecret({ 'outrider.dev/allow': 'true' });
+    const vault = { address: 'https://v.example.com', appRole: { roleId: 'r', secretRef: { name: 'prod' } } };
+    stores = [storeOf({ access: 'Operator', vault })];
+    const message =
+      'The Secret prod in namespace team-a holds the secret_id of the CredentialStore vault, which never leaves the operator.';
+    await expect(ask(await request())).rejects.toMatchObject({ code: 'SecretNotAllowed', message });
+  });
+
   it('that is not there is named', async () => {
     await expect(ask(await request())).rejects.toMatchObject({
       code: 'SecretNotFound',

@@ -159,10 +159,24 @@ const operatorLogin = async (
   throw noLogin(store, `the Secret ${place.name} has no key secretId`);
 };
 
+/** The label that lets the operator read the secret_id would let every workflow of the namespace name it, too. */
+const refuseSecretId = (options: CredentialsOptions, namespace: string, name: string): void => {
+  const store = options.stores
+    .list(namespace)
+    .find(({ spec }) => spec.vault.appRole?.secretRef.name === name);
+  if (!store) return;
+  throw new OutriderError({
+    code: 'SecretNotAllowed',
+    message: `The Secret ${name} in namespace ${namespace} holds the secret_id of the CredentialStore ${store.metadata.name}, which never leaves the operator.`,
+    action: `Name a secret in that store (${store.metadata.name}:NAME), or keep this credential in a Secret of its own.`,
+  });
+};
+
 const readForRunner = async (options: CredentialsOptions, ask: Ask): Promise<CredentialsResponse> => {
   const { wanted, task, request } = ask;
   const { namespace } = task.spec;
   if (wanted.store === secretStore) {
+    refuseSecretId(options, namespace, wanted.name);
     const fields = await readAllowedSecret(options.kube, { namespace, name: wanted.name });
     return { envelope: await sealEnvelope(request, fields) };
   }
