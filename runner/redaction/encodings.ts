@@ -36,6 +36,25 @@ const wrappedBase64 = (bytes: Uint8Array): string[] => {
   return lines.filter((line) => line.length >= shortestPiece);
 };
 
+/** Of base64 this much in a row is never chance. */
+const windowLength = 16;
+
+/**
+ * Every sixteen characters of the secret's base64: a tool that breaks lines cuts a secret that stands somewhere within a
+ * longer text at a place that nobody can foresee, and what is left on each side still shows most of it.
+ */
+const base64Windows = (bytes: Uint8Array): string[] => {
+  const windows: string[] = [];
+  for (let offset = 0; offset < 3; offset += 1) {
+    const padded = Buffer.concat([Buffer.alloc(offset), bytes]);
+    const end = Math.floor((padded.length * 8) / 6);
+    const text = padded.toString('base64').slice(Math.ceil((offset * 8) / 6), end);
+    for (let at = 0; at + windowLength <= text.length; at += 1)
+      windows.push(text.slice(at, at + windowLength));
+  }
+  return windows;
+};
+
 const hexByte = (byte: number): string => byte.toString(16).padStart(2, '0');
 
 /** `kept` matches the characters that stand for themselves; `space` is how a space is written. */
@@ -124,6 +143,8 @@ export const encodingsOf = (secret: string): Uint8Array[] => {
     hex.toUpperCase(),
     ...base64(raw),
     ...wrappedBase64(raw),
+    // Of a text in several lines its parts are looked for so; the whole has much in it that is no secret.
+    ...(/[\r\n]/.test(secret) ? [] : base64Windows(raw)),
     ...percentForms(raw),
     ...jsonForms(secret),
     ...shellForms(secret),

@@ -205,6 +205,18 @@ describe('parts of secrets', () => {
     expect(kept.length).toBeLessThanOrEqual(4);
   });
 
+  test('what `base64` prints of a longer text shows at most 15 characters in a row of the base64 of a token in it', () => {
+    const token = Buffer.from(Array.from({ length: 400 }, (_, i) => (i * 89 + (i >> 3)) % 251)).toString(
+      'base64url',
+    );
+    const text = Buffer.from(`apiVersion: v1\nusers: [{token: ${token}}]\n`).toString('base64');
+    const wrapped = text.replaceAll(/.{76}/g, '$&\n');
+    const shown = redact(token, wrapped).split(/\n|\[redacted\]/);
+    const inner = shown.slice(1, -1).filter((piece) => piece.length > 15);
+    expect(inner).toEqual([]);
+    expect(shown[0]).toBe(text.slice(0, shown[0]?.length));
+  });
+
   test('the token inside a kubeconfig is redacted where it stands alone', () => {
     const kubeconfig = 'users:\n- name: deploy\n  user:\n    token: "eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9"\n';
     expect(redact(kubeconfig, 'Authorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9')).toBe(

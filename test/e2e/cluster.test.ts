@@ -1,11 +1,12 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCluster, type Cluster } from '../servers/cluster.ts';
-import { must, run, type CommandResult } from '../servers/command.ts';
+import { run, type CommandResult } from '../servers/command.ts';
 import { Footprint } from '../servers/footprint.ts';
 import { repositoryRoot } from '../servers/paths.ts';
+import { machine, processesWith } from './machine.ts';
 
 const DEPLOYMENT = `
 apiVersion: apps/v1
@@ -29,28 +30,6 @@ kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 `;
-
-/** What a cluster could leave on the machine. */
-async function machine(): Promise<Record<string, string>> {
-  const saved = await run('sh', ['-c', 'iptables-save 2>/dev/null | grep -v "^#"']);
-  return {
-    links: (await must('ip', ['-o', 'link'])).replaceAll(/ state \w+/g, ''),
-    routes: await must('ip', ['-4', 'route', 'show', 'table', 'all']),
-    namespaces: await must('ip', ['netns', 'list']),
-    mounts: readFileSync('/proc/self/mounts', 'utf8'),
-    nftables: await must('nft', ['list', 'ruleset']),
-    iptables: saved.stdout,
-    groups: await must('find', ['/sys/fs/cgroup', '-type', 'd', '-name', '*outrider*']),
-    kernel: await must('sh', ['-c', 'cat /proc/sys/kernel/panic* /proc/sys/vm/overcommit_memory']),
-    folders: await must('ls', ['/run', '/var/lib', '/var/log']),
-  };
-}
-
-/** Command lines of all processes that mention `text`. */
-async function processesWith(text: string): Promise<string[]> {
-  const { stdout } = await run('ps', ['-eo', 'args']);
-  return stdout.split('\n').filter((line) => line.includes(text));
-}
 
 describe.runIf(process.getuid?.() === 0)('make cluster', () => {
   const state = mkdtempSync(join(tmpdir(), 'outrider-cluster-test-'));

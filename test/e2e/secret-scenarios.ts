@@ -149,6 +149,7 @@ base64 "$KUBECONFIG"
 base64 -w0 "$KUBECONFIG"; echo
 od -An -v -tx1 "$KUBECONFIG" | tr -d ' \\n'; echo
 kubectl config view --raw -o json
+sleep 0.5
 echo end
 `,
     },

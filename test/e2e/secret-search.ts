@@ -8,6 +8,14 @@ interface Form {
   readonly bytes: Buffer;
 }
 
+/** At least one of these is whole in what any tool prints in lines of 64 or 76 characters. */
+const piecesOf = (text: string, encoding: string): Form[] => {
+  const pieces: Form[] = [];
+  for (let at = 0; at + 32 <= text.length; at += 16)
+    pieces.push({ encoding, bytes: Buffer.from(text.slice(at, at + 32)) });
+  return pieces;
+};
+
 /** Base64 of the secret wherever it stands in a longer text; sextets shared with a neighbour are left out. */
 const base64Forms = (raw: Buffer): Form[] =>
   [0, 1, 2].flatMap((before) => {
@@ -16,10 +24,9 @@ const base64Forms = (raw: Buffer): Form[] =>
     const sextets = bits.slice(start).match(/.{6}/g) ?? [];
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
     const text = sextets.map((each) => alphabet.charAt(Number.parseInt(each, 2))).join('');
-    return [text, text.replaceAll('+', '-').replaceAll('/', '_')].map((form) => ({
-      encoding: `base64 at offset ${before}`,
-      bytes: Buffer.from(form),
-    }));
+    const forms = [text, text.replaceAll('+', '-').replaceAll('/', '_')];
+    const whole = forms.map((form) => ({ encoding: `base64 at offset ${before}`, bytes: Buffer.from(form) }));
+    return [...whole, ...piecesOf(text, `a piece of base64 at offset ${before}`)];
   });
 
 const textForms = (secret: string, raw: Buffer): readonly (readonly [string, string])[] => {

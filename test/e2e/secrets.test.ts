@@ -139,7 +139,7 @@ test.each(['key', 'password', 'vault-by-runner', 'vault-by-operator', 'vault-by-
     expect(endOf(workflow).status).toMatchObject({ phase: 'Succeeded' });
     const raw = await logOf(workflow, '--raw');
     expect(raw).toMatch(/^begin\n\[redacted\]/);
-    expect(raw).toContain('\nend\n');
+    expect(raw).toMatch(/[\n\]]end\n/);
   },
 );
 
@@ -202,7 +202,7 @@ test('no secret is in what people are shown: logs, runs, objects, Events, metric
 
 test('no secret is in an argument list or environment, on the runner, beside the operator or on the target', () => {
   const seen = sampled.map(({ content }) => content.toString('latin1').replaceAll('\0', ' ')).join('\n');
-  for (const words of ['outrider-operator.js', 'outrider-runner.js', 'kubectl get secret kube', 'sleep 0.02'])
+  for (const words of ['outrider-operator.js', 'outrider-runner.js', 'KUBECONFIG=', 'sleep 0.3'])
     expect(seen).toContain(words);
   expect(found(sampled)).toEqual([]);
 });
