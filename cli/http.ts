@@ -54,7 +54,9 @@ const innermost = (error: unknown): { readonly code: string; readonly message: s
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
   if (error.cause instanceof Error) return innermost(error.cause);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return { code, message: error.message === '' ? code : error.message };
+  // Node adds advice on its own options, which nobody can give to this program.
+  const message = error.message.replace(/; if the root CA is installed locally.*$/s, '');
+  return { code, message: message === '' ? code : message };
 };
 
 /** What a failed exchange means to a user. */

@@ -21,6 +21,8 @@ export interface Kubeconfig {
   readonly users: ReadonlyMap<string, Entry>;
   /** Where it was looked for, for messages. */
   readonly sources: readonly string[];
+  /** False when none of them exists. */
+  readonly found: boolean;
 }
 
 const collect = (into: Map<string, Entry>, list: unknown, options: { key: string; folder: string }): void => {
@@ -68,16 +70,18 @@ export const loadKubeconfig = async (flag: string | undefined, env: Env): Promis
   const clusters = new Map<string, Entry>();
   const users = new Map<string, Entry>();
   let currentContext: string | undefined;
+  let found = false;
   for (const path of sources) {
     const file = await readOne(path, flag !== undefined);
     if (!file) continue;
+    found = true;
     const folder = dirname(resolve(path));
     currentContext ??= textOf(file['current-context']);
     collect(contexts, file['contexts'], { key: 'context', folder });
     collect(clusters, file['clusters'], { key: 'cluster', folder });
     collect(users, file['users'], { key: 'user', folder });
   }
-  return { currentContext, contexts, clusters, users, sources };
+  return { currentContext, contexts, clusters, users, sources, found };
 };
 
 /** The entries that a context leads to. */
@@ -91,6 +95,11 @@ export interface Selection {
 /** @throws CliError ConfigInvalid when the context, its cluster or its user is not there. */
 export const selectContext = (config: Kubeconfig, wanted: string | undefined): Selection => {
   const where = config.sources.join(', ');
+  if (!config.found)
+    throw configError(
+      `There is no kubeconfig: ${where} does not exist.`,
+      'Name the file that your cluster gave you with --kubeconfig or KUBECONFIG.',
+    );
   const name = wanted ?? config.currentContext;
   if (name === undefined)
     throw configError(

@@ -79,6 +79,8 @@ const sendTokenError = (reply: FastifyReply, error: OutriderError, word: string)
 
 const sendError = (error: OutriderError, reply: FastifyReply, tokenPath: string): FastifyReply => {
   const { request } = reply;
+  // A stream that fails before its first byte has given the answer its own type.
+  reply.type('application/json; charset=utf-8');
   const word = oauthWord(error);
   if (word !== undefined && pathOf(request) === tokenPath) return sendTokenError(reply, error, word);
   const status = errorStatus[error.code] || 500;
