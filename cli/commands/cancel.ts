@@ -1,7 +1,7 @@
 import type { WorkflowRun } from '@outrider/kinds';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
-import { exitStatus } from '../errors.ts';
+import { CliError, exitStatus, toCliError } from '../errors.ts';
 import { resourcePath } from '../kube/paths.ts';
 
 const cancelOne = async (context: Context, namespace: string, name: string): Promise<void> => {
@@ -20,6 +20,18 @@ const cancelOne = async (context: Context, namespace: string, name: string): Pro
   );
 };
 
+/** Cancels every one that can be: a misspelt name must not keep the others running. @throws CliError that names all that failed. */
+const cancelAll = async (context: Context, namespace: string, names: readonly string[]): Promise<void> => {
+  const failures: CliError[] = [];
+  for (const name of names)
+    await cancelOne(context, namespace, name).catch((error: unknown) => failures.push(toCliError(error)));
+  const [first, ...more] = failures;
+  if (!first) return;
+  if (more.length === 0) throw first;
+  const message = failures.map((failure) => failure.message).join('; ');
+  throw new CliError({ code: first.code, message, action: first.action }, { cause: first });
+};
+
 export const cancel: Command = {
   name: 'cancel',
   summary: 'Cancel runs: kill what executes, start nothing more',
@@ -33,8 +45,7 @@ export const cancel: Command = {
   options: {},
   formats: [],
   run: async (context, args) => {
-    const namespace = await context.namespace();
-    for (const name of args.positionals) await cancelOne(context, namespace, name);
+    await cancelAll(context, await context.namespace(), args.positionals);
     return exitStatus.ok;
   },
 };

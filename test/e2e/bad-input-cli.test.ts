@@ -39,6 +39,14 @@ describe('a name that is not there', () => {
       );
   });
 
+  test('a run to cancel among others, which are cancelled all the same', async () => {
+    const waiting = await stack.startRun('not-yet');
+    const { code, stdout, stderr } = await stack.cli(['cancel', `${run}x`, waiting]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: `${waiting}\n` });
+    expect(stderr).toContain(`error NotFound: workflowruns.outrider.dev "${run}x" not found`);
+    expect((await stack.waitForEnd(waiting)).status?.phase).toBe('Cancelled');
+  });
+
   test("a run to cancel, in the API server's words", async () => {
     expect(await failure(['cancel', `${run}x`])).toEqual(
       said(
