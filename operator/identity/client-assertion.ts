@@ -37,7 +37,12 @@ export const checkGrant = (form: Form): void => {
 /** Verifies client assertions of RFC 7523, each once. */
 export class AssertionVerifier {
   readonly #now: () => number;
-  readonly #used = new ReplayGuard({ lifetimeMs: maxLifetimeMs + 2 * maxSkewMs, capacity: 100_000 });
+  /** A client needs one every few minutes. */
+  readonly #used = new ReplayGuard({
+    lifetimeMs: maxLifetimeMs + 2 * maxSkewMs,
+    capacity: 100_000,
+    perSigner: 1000,
+  });
 
   constructor(now: () => number) {
     this.#now = now;
@@ -55,7 +60,7 @@ export class AssertionVerifier {
     const { jti } = claims;
     if (typeof jti !== 'string' || jti === '' || jti.length > 128)
       throw refuse('it has no jti, or one that is too long');
-    if (!this.#used.use(`${key.thumbprint} ${jti}`, this.#now())) throw refuse('it was used before (jti)');
+    if (!this.#used.use(key.thumbprint, jti, this.#now())) throw refuse('it was used before (jti)');
   }
 
   #checkAudience(claims: JsonObject, tokenUrl: string): void {

@@ -61,8 +61,13 @@ export class DpopVerifier {
 
   constructor(now: () => number, options: { capacity?: number } = {}) {
     this.#now = now;
+    const { capacity = 500_000 } = options;
     // A proof is acceptable only while its nonce is: two buckets at most.
-    this.#used = new ReplayGuard({ lifetimeMs: 2 * nonceBucketMs, capacity: options.capacity ?? 500_000 });
+    this.#used = new ReplayGuard({
+      lifetimeMs: 2 * nonceBucketMs,
+      capacity,
+      perSigner: Math.ceil(capacity / 5),
+    });
   }
 
   /** Value for the DPoP-Nonce header of every answer. */
@@ -85,7 +90,7 @@ export class DpopVerifier {
       throw refuse('its ath is not the hash of the access token');
     this.#checkFreshness(claims);
     // Last: only what is right in every other way takes up memory.
-    if (!this.#used.use(`${key.thumbprint} ${String(claims['jti'])}`, this.#now()))
+    if (!this.#used.use(key.thumbprint, String(claims['jti']), this.#now()))
       throw refuse('it was used before (jti)');
   }
 
