@@ -48,7 +48,10 @@ function byFingerprint(policy: HostKeyPolicy, pinned: string): HostKeyVerifier {
 }
 
 function byKnownHosts(policy: HostKeyPolicy, pinned: string | undefined): HostKeyVerifier {
-  const entries = entriesFor(parseKnownHosts(pinned ?? policy.knownHosts ?? ''), policy.host, policy.port);
+  const lines = parseKnownHosts(pinned ?? policy.knownHosts ?? '');
+  // Pinned, a key without a host is that of the target. In a file for all hosts it speaks for none, as with ssh.
+  const named = pinned === undefined ? lines.filter((line) => line.patterns.length > 0) : lines;
+  const entries = entriesFor(named, policy.host, policy.port);
   const trusted = entries.filter((entry) => entry.marker === 'none');
   const authority = entries.some((entry) => entry.marker === 'authority');
   return {

@@ -49,6 +49,21 @@ describe('keys', () => {
   });
 });
 
+describe('a key without a host', () => {
+  test('vouches for the target that pins it', () => {
+    expect(verdict('', { pinned: own.line })).toBe('accepted');
+  });
+
+  test('vouches for nobody in a file for all hosts, as with ssh', () => {
+    expect(verdict(own.line)).toBe('HostKeyUnknown');
+  });
+
+  test('is not what a host called ssh-1 is taken for', () => {
+    expect(verdict(`ssh-1 ${own.line}`, { host: 'ssh-1' })).toBe('accepted');
+    expect(verdict(`ssh-1 ${own.line}`)).toBe('HostKeyUnknown');
+  });
+});
+
 describe('a known_hosts line vouches for a key', () => {
   test.each([
     ['its host', 'web-1.example'],

@@ -26,7 +26,9 @@ function parseLine(line: string): KnownHostEntry | undefined {
   const marker = MARKERS[first] ?? 'none';
   const words = marker === 'none' ? [first, ...others] : others;
   const [hosts = '', ...key] = words;
-  return isKeyType(hosts) ? entry(marker, [], words) : entry(marker, hosts.split(','), key);
+  // A host may well be called ssh-1: it is followed by a type, and a type by a key.
+  const bare = isKeyType(hosts) && !isKeyType(key[0] ?? '');
+  return bare ? entry(marker, [], words) : entry(marker, hosts.split(','), key);
 }
 
 const isKeyType = (word: string): boolean => /^(ssh|ecdsa|sk)-[a-z0-9@.-]+$/.test(word);
