@@ -5,6 +5,13 @@ import { addRunner, bench, connect, graceMs, running, stateOf, useBench } from '
 useBench();
 
 describe('a running attempt', () => {
+  test('counts in the load of its runner from its acceptance to its result, without waiting for a poll', async () => {
+    const { runner, offer } = await running();
+    expect(bench.sessions.list().map(({ load }) => load)).toEqual([1]);
+    await runner.result(offer);
+    expect(bench.sessions.list().map(({ load }) => load)).toEqual([0]);
+  });
+
   test('becomes Unknown when its runner does not list it twice, and Lost after the grace, never Ready', async () => {
     const { runner } = await running();
     const cut = AbortSignal.abort();

@@ -107,6 +107,11 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     }
   };
 
+  /** Polls are far apart: between them the ledger knows better what the runner holds. */
+  const noteLoad = (session: Session): void => {
+    session.load = board.heldBy(session.runner.clientId).filter(({ state }) => state !== 'Offered').length;
+  };
+
   const accept: Dispatch['accept'] = async (runner, request): Promise<AcceptResponse> => {
     const session = check(runner, request);
     const at = now();
@@ -119,6 +124,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     throwIfSuperseded(answers);
     session.lastContact = at;
     board.apply(tasks);
+    noteLoad(session);
     return { attempts: [...answers] };
   };
 
@@ -147,6 +153,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
         session.unlisted.delete(attemptKey({ task, epoch }));
     }
     board.apply(tasks);
+    noteLoad(session);
     await settleLogs(request.reports, answers);
     const offers = await matcher.offerTo(session, Math.min(request.free ?? 0, maxBatch));
     matcher.pump();
