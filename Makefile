@@ -24,7 +24,7 @@ build: $(INSTALLED) ## Bundle operator, runner and CLI into dist/ (2 s)
 	@$(TS) build.ts
 
 .PHONY: demo
-demo: build ## The main job on this machine: cluster, Vault, sshd, operator, remote runner, one run (2 min; 15 the first time)
+demo: build ## The main job on this machine: cluster, Vault, sshd, operator, remote runner, one run (20 s; 12 min the first time)
 	@$(TS) test/demo/up.ts
 
 .PHONY: demo-down
@@ -40,12 +40,16 @@ cluster-down: $(INSTALLED) ## End what `make cluster` started
 	@$(TS) test/servers/cluster-down.ts
 
 .PHONY: test
-test: build ## All tests: unit, integration, end to end (20 min; 15 more the first time)
-	@$(TS) test/run.ts unit integration e2e
+test: build ## All tests: unit, component, integration, end to end (12 min; 10 more the first time)
+	@$(TS) test/run.ts unit component integration e2e
 
 .PHONY: test-unit
-test-unit: $(INSTALLED) ## Fast tests (under 60 s)
+test-unit: $(INSTALLED) ## Fast tests (40 s)
 	@$(TS) test/run.ts unit
+
+.PHONY: test-component
+test-component: $(INSTALLED) ## Single components with their real threads, processes and files (2 min)
+	@$(TS) test/run.ts component
 
 .PHONY: test-integration
 test-integration: build ## Tests against real servers, one API server for all
@@ -56,7 +60,7 @@ test-e2e: build ## The shipped bundles against real servers, faults included
 	@$(TS) test/run.ts e2e
 
 .PHONY: bench
-bench: build ## Measure latency, API server writes and memory into docs/benchmarks.md (10 min)
+bench: build ## Measure latency, API server writes and memory into docs/benchmarks.md (4 min)
 	@$(TS) test/bench/main.ts
 
 .PHONY: generate

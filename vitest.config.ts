@@ -2,7 +2,26 @@ import { defineConfig } from 'vitest/config';
 
 const shared = { conditions: ['development'] };
 
-/** Three projects: `unit` beside the source, `integration` against one API server, `e2e` in series. */
+/** Beside the source, too, but each test starts threads, processes or servers: seconds a file, so not among the fast ones. */
+const component = [
+  'cli/portal/follow.test.ts',
+  'operator/dispatch/{attempts,dispatch,sessions,sweeper}.test.ts',
+  'operator/identity/{credentials,registration,runners}.test.ts',
+  'operator/kube/process-shell.test.ts',
+  'operator/ledger/sqlite/open.test.ts',
+  'operator/logs/log-store.test.ts',
+  'operator/runner-api/server.test.ts',
+  'operator/{pruner,store-watch}.test.ts',
+  'operator/stores/probe.test.ts',
+  'runner/execution/{host,host-stop}.test.ts',
+  'runner/journal/journal-crash.test.ts',
+  'runner/main.test.ts',
+  'runner/nodes/local-exec/execute.test.ts',
+  'runner/nodes/ssh-exec/bootstrap.test.ts',
+  'runner/transports/ssh-pool.test.ts',
+];
+
+/** Four projects: `unit` (under a minute) and `component` beside the source, `integration` against one API server, `e2e` in series. */
 export default defineConfig({
   test: {
     projects: [
@@ -12,9 +31,14 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{crds,runner,operator,cli}/**/*.test.ts', 'test/servers/**/*.test.ts'],
-          exclude: ['**/node_modules/**'],
+          exclude: ['**/node_modules/**', ...component],
           testTimeout: 20_000,
         },
+      },
+      {
+        resolve: shared,
+        ssr: { resolve: shared },
+        test: { name: 'component', include: component, testTimeout: 30_000, hookTimeout: 30_000 },
       },
       {
         resolve: shared,

@@ -33,6 +33,8 @@ for (const project of process.argv.slice(2)) {
   ];
   const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', ...args], {
     stdio: 'inherit',
+    // Threads and processes that tests start load the sources again and again.
+    env: { ...process.env, NODE_COMPILE_CACHE: join(process.cwd(), '.build', 'compile-cache') },
   });
   const summary = readSummary(file);
   counts.passed += summary?.numPassedTests ?? 0;

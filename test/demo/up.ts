@@ -141,7 +141,7 @@ const follow = (demo: Demo): number => {
 
 const main = async (): Promise<number> => {
   console.log(
-    'Outrider demo: about 1 minute; the first time 12 minutes more, to build Kubernetes from source.\n',
+    'Outrider demo: about 20 seconds; the first time 12 minutes more, to build Kubernetes from source.\n',
   );
   const folder = stateFolder('demo');
   const previous = Footprint.load(folder);

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { runners } from '@outrider/operator/kube/resources';
 import { createStatusWriter } from '@outrider/operator/kube/status-writer';
 import type { Runner } from '@outrider/kinds';
-import { waitFor } from '../servers/wait.ts';
 import { useNamespace } from './cluster.ts';
 import { kubeClient, recordingLogger } from './kube-fixture.ts';
 
