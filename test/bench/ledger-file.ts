@@ -6,17 +6,25 @@ export interface Executed {
   readonly latencies: readonly number[];
   /** Milliseconds from the freezing of a run to its end. */
   readonly runs: readonly number[];
+  /** The same as `latencies`, for the first attempt after the rest. */
+  readonly afterRest: number;
   readonly journalMode: string;
 }
 
-/** What the ledger's file says of the runs named `measured-…`, after the operator has let go of it. */
+/** What the ledger's file says of the runs named `measured-…` and `rested-…`, after the operator has let go of it. */
 export const readLedger = (dataDir: string): Executed => {
   const database = new DatabaseSync(join(dataDir, 'ledger.db'), { readOnly: true });
-  const attempts = database
-    .prepare(
-      "select t.ready_at as ready, t.result as result from tasks t join runs r on r.uid = t.run_uid where r.name like 'measured-%'",
-    )
-    .all() as { ready: number; result: string }[];
+  const entry = (result: string): number =>
+    Date.parse((JSON.parse(result) as { startedAt: string }).startedAt);
+  const latencies = (prefix: string): number[] => {
+    const rows = database
+      .prepare(
+        'select t.ready_at as ready, t.result as result from tasks t join runs r on r.uid = t.run_uid where r.name like ? order by t.step_index',
+      )
+      .all(`${prefix}-%`) as { ready: number; result: string }[];
+    return rows.map(({ ready, result }) => entry(result) - ready);
+  };
+  const executed = { latencies: latencies('measured'), afterRest: latencies('rested')[0] ?? Number.NaN };
   const runs = database
     .prepare("select finished_at - created_at as took from runs where name like 'measured-%'")
     .all() as { took: number }[];
@@ -24,11 +32,5 @@ export const readLedger = (dataDir: string): Executed => {
     journal_mode: string;
   };
   database.close();
-  const entry = (result: string): number =>
-    Date.parse((JSON.parse(result) as { startedAt: string }).startedAt);
-  return {
-    latencies: attempts.map(({ ready, result }) => entry(result) - ready),
-    runs: runs.map(({ took }) => took),
-    journalMode,
-  };
+  return { ...executed, runs: runs.map(({ took }) => took), journalMode };
 };

@@ -113,6 +113,7 @@ const measure = async (footprint: Footprint): Promise<string> => {
   const fsync = measureFsync(operator.dataDir);
   await sleep(restSeconds * 1000);
   const rested = memory();
+  await executeRuns(controlPlane, 'rested', 1);
   await operator.process.stop();
   const executed = readLedger(operator.dataDir);
   return renderReport({
