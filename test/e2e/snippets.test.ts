@@ -93,9 +93,10 @@ describe('the ssh-exec snippet', () => {
   });
 });
 
+/** Each phase is held until it has been seen: a run of 0.1 s may pass through one of them unwritten. */
 test('kubectl get workflowruns -w shows the phases in order', async () => {
-  // kubectl prints nothing, by which one could tell that it watches, before there is something to show.
-  const first = await stack.startRun('absent');
+  const witness = createWitness(stack.footprint.subfolder('phases'), 'phases');
+  const run = await stack.startRun('phases');
   const args = ['-n', stack.namespace, 'get', 'workflowruns', '-w'];
   const child = spawn(await binary('kubectl'), args, {
     env: { ...process.env, KUBECONFIG: stack.controlPlane.adminKubeconfig },
@@ -103,16 +104,19 @@ test('kubectl get workflowruns -w shows the phases in order', async () => {
   });
   let table = '';
   child.stdout.on('data', (bytes: Buffer) => (table += bytes.toString()));
+  const phases = (): string[] => {
+    const rows = table.split('\n').filter((line) => line.startsWith(`${run} `));
+    const shown = rows.map((row) => / (Queued|Running|Succeeded|Failed) /.exec(row)?.[1] ?? '');
+    return shown.filter((phase, index) => phase !== '' && phase !== shown[index - 1]);
+  };
+  const shows = (phase: string): Promise<boolean> =>
+    waitFor(`the phase ${phase}`, () => phases().includes(phase), { detail: () => table });
   try {
-    await waitFor('the table', () => table.includes(first));
-    await stack.workflow('phases', { steps: [sshSnippet()] });
-    const run = await stack.startRun('phases');
-    const phases = (): string[] => {
-      const rows = table.split('\n').filter((line) => line.startsWith(`${run} `));
-      const shown = rows.map((row) => /Queued|Running|Finishing|Succeeded|Failed/.exec(row)?.[0] ?? '');
-      return shown.filter((phase, index) => phase !== '' && phase !== shown[index - 1]);
-    };
-    await waitFor('the run to succeed', () => phases().includes('Succeeded'), { detail: () => table });
+    await shows('Queued');
+    await stack.workflow('phases', { steps: [{ ...sshSnippet(), script: witness.script }] });
+    await shows('Running');
+    witness.open();
+    await shows('Succeeded');
     expect(phases()).toEqual(['Queued', 'Running', 'Succeeded']);
   } finally {
     child.kill();
