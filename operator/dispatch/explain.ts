@@ -34,7 +34,7 @@ const namesOf = (sessions: readonly Session[]): string =>
   [...new Set(sessions.map((session) => session.runner.name))].slice(0, named).join(', ');
 
 export interface Waiting {
-  readonly reason: 'NoRunner' | 'RunnersBusy' | 'Offered';
+  readonly reason: 'NoRunner' | 'RunnersBusy';
   readonly message: string;
 }
 

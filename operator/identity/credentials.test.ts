@@ -8,6 +8,7 @@ import { secrets } from '../kube/resources.ts';
 import type { TaskRecord } from '../ledger/records.ts';
 import { createCredentials, type CredentialsOptions } from './credentials.ts';
 import { TestKey, startIdentity, type IdentityFixture } from './fixture.ts';
+import { aTaskRecord } from '../testing/builders.ts';
 
 const suite = new CipherSuite({
   kem: new DhkemX25519HkdfSha256(),
@@ -15,42 +16,25 @@ const suite = new CipherSuite({
   aead: new Aes256Gcm(),
 });
 
-const task = (credential: string): TaskRecord => ({
-  id: 't1',
-  runUid: 'u1',
-  stepIndex: 0,
-  target: 'web-1',
-  spec: {
-    namespace: 'team-a',
-    run: 'nightly-1',
+const task = (credential: string): TaskRecord =>
+  aTaskRecord({
+    id: 't1',
     runUid: 'u1',
-    workflow: 'nightly',
-    step: 'restart',
-    node: 'ssh-exec',
-    input: {},
-    credential,
-    timeoutMs: 1000,
-  },
-  tags: [],
-  local: false,
-  state: 'Running',
-  epoch: 2,
-  cancelRequested: false,
-  runner: null,
-  runnerName: null,
-  session: null,
-  readyAt: null,
-  queueDeadline: null,
-  offerExpiresAt: null,
-  leaseExpiresAt: null,
-  unknownSince: null,
-  claimedAt: null,
-  startedAt: null,
-  finishedAt: null,
-  result: null,
-  reason: null,
-  message: null,
-});
+    target: 'web-1',
+    spec: {
+      namespace: 'team-a',
+      run: 'nightly-1',
+      runUid: 'u1',
+      workflow: 'nightly',
+      step: 'restart',
+      node: 'ssh-exec',
+      input: {},
+      credential,
+      timeoutMs: 1000,
+    },
+    state: 'Running',
+    epoch: 2,
+  });
 
 const storeOf = (spec: CredentialStoreSpec): CredentialStore => ({
   apiVersion: 'outrider.dev/v1alpha1',

@@ -9,6 +9,7 @@ import { OutriderError, type CredentialsRequest, type CredentialsResponse } from
 import { startOpenBao, type OpenBao } from '../servers/openbao.ts';
 import { useNamespace } from './cluster.ts';
 import { kubeClient } from './kube-fixture.ts';
+import { aTaskRecord } from '@outrider/operator/testing/builders';
 
 const cluster = useNamespace('vault');
 const { namespace } = cluster;
@@ -47,42 +48,28 @@ afterAll(async () => {
   await fixture.close();
 });
 
-const task = (credential: string): TaskRecord => ({
-  id: 't1',
-  runUid: 'u1',
-  stepIndex: 0,
-  target: 'web-1',
-  spec: {
-    namespace,
-    run: 'nightly-1',
+const task = (credential: string): TaskRecord =>
+  aTaskRecord({
+    id: 't1',
     runUid: 'u1',
-    workflow: 'nightly',
-    step: 'restart',
-    node: 'ssh-exec',
-    input: {},
-    credential,
-    timeoutMs: 1000,
-  },
-  tags: [],
-  local: false,
-  state: 'Running',
-  epoch: 1,
-  cancelRequested: false,
-  runner: key.thumbprint,
-  runnerName: 'edge-1',
-  session: 's1',
-  readyAt: null,
-  queueDeadline: null,
-  offerExpiresAt: null,
-  leaseExpiresAt: null,
-  unknownSince: null,
-  claimedAt: null,
-  startedAt: null,
-  finishedAt: null,
-  result: null,
-  reason: null,
-  message: null,
-});
+    target: 'web-1',
+    spec: {
+      namespace,
+      run: 'nightly-1',
+      runUid: 'u1',
+      workflow: 'nightly',
+      step: 'restart',
+      node: 'ssh-exec',
+      input: {},
+      credential,
+      timeoutMs: 1000,
+    },
+    state: 'Running',
+    epoch: 1,
+    runner: key.thumbprint,
+    runnerName: 'edge-1',
+    session: 's1',
+  });
 
 interface Asked {
   readonly answer: CredentialsResponse;
