@@ -165,5 +165,15 @@ export const protocolErrors: ErrorSection = {
       when: 'Log bytes before these are missing.',
       action: 'Nothing: the runner sends again from the offset that the operator holds.',
     },
+    {
+      code: 'RecoveryActive',
+      when: 'The ledger was restored from a copy: nothing is offered until an administrator has confirmed it.',
+      action: '`outrider recovery` shows what is unclear; `outrider recovery confirm` goes on.',
+    },
+    {
+      code: 'TermSuperseded',
+      when: 'A replica of the operator that no longer leads wanted to change a run.',
+      action: 'Nothing: the replica that leads goes on.',
+    },
   ],
 };

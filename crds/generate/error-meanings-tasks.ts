@@ -52,6 +52,34 @@ export const runErrors: ErrorSection = {
         'Check on the target how far it got. It is never executed again by itself: start a new run if that is safe.',
     },
     {
+      code: 'Orphaned',
+      when: 'The WorkflowRun was deleted while it ran: what had not ended was cancelled.',
+      action:
+        'Nothing. To stop a run and keep its record, set `desiredState: Cancelled` instead of deleting it.',
+    },
+    {
+      code: 'Poisoned',
+      when: 'Three processes of runners ended while they held this step, each before it was done.',
+      action: 'Read the logs of the runners that the message names; correct the step, then start a new run.',
+    },
+    {
+      code: 'AwaitingHuman',
+      when: 'How an attempt ended is not known, and its step says `onLost: Ask`, its probe gave no answer, or the ledger was restored.',
+      action:
+        'Check on the target how far it got, then say so: `outrider decide RUN STEP --attempt N` with `--succeeded`, `--failed` or `--retry`.',
+    },
+    {
+      code: 'TargetBusy',
+      when: "As many attempts as the Target's `maxParallel` permits act on it, or the end of one could not be confirmed. The step waits.",
+      action:
+        'Wait, or raise `maxParallel`. Where the end of an attempt is unconfirmed: check the target, then `outrider decide RUN STEP --attempt N --release`.',
+    },
+    {
+      code: 'QuotaReached',
+      when: 'The namespace runs as many attempts at a time as the operator grants it. The step waits.',
+      action: 'Wait, or have the operator started with a larger `--namespace-concurrency`.',
+    },
+    {
       code: 'Cancelled',
       when: 'Somebody cancelled the run, or deleted it.',
       action: 'Nothing. If the step is marked `unconfirmed`, check on the target whether something is left.',
@@ -154,6 +182,26 @@ export const targetErrors: ErrorSection = {
       code: 'ConnectionLost',
       when: 'The connection to the target broke while a step ran there. What could be found of it was ended.',
       action: 'Check on the target how far it got; start a new run if that is safe.',
+    },
+    {
+      code: 'EpochFenced',
+      when: 'A newer attempt of the same step has been on this target: the older one may not act there any more.',
+      action: "Nothing: the newer attempt's result counts.",
+    },
+    {
+      code: 'TargetRestarted',
+      when: 'The target was restarted while the script ran.',
+      action: 'Check on it how far the script got, then start a new run if that is safe.',
+    },
+    {
+      code: 'SpoolFull',
+      when: 'The target had no space for the output of the script, which was ended.',
+      action: 'Free space in the folder that the message names, or print less.',
+    },
+    {
+      code: 'SpoolLost',
+      when: 'What the script left on the target for its runner to find again is gone.',
+      action: 'Check on the target how far the script got, then start a new run if that is safe.',
     },
     {
       code: 'InterpreterNotFound',

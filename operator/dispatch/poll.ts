@@ -11,7 +11,9 @@ import type { Session } from './session.ts';
 /** Polls are held this long, each a little more or less, so that runners that started together spread out. */
 export const pollMs = 20_000;
 export const leaseMs = 90_000;
-export const settings: Settings = { pollMs, leaseMs };
+/** From the end of a lease to the retry of work under onLost Retry. */
+export const killGraceMs = 30_000;
+export const settings: Settings = { pollMs, leaseMs, killGraceMs };
 
 /** Attempts whose lease must be written to the ledger now, and those that the runner twice did not list. */
 export interface HeldReview {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { Runner, RunnerSpec } from '@outrider/kinds';
-import type { SessionRequest, TaskResult } from '@outrider/protocol';
+import { protocolVersion, type SessionRequest, type TaskResult } from '@outrider/protocol';
 import { createCacheStore, type CacheStore } from '../kube/cache-store.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { NewTask } from '../ledger/records.ts';
@@ -85,7 +85,7 @@ export const addRunner = (name: string, spec: RunnerSpec = {}): AuthenticatedRun
 };
 
 const hello = (over: Partial<SessionRequest> = {}): SessionRequest => ({
-  protocolVersion: 1,
+  protocolVersion,
   version: '0.1.0',
   startedAt: '2026-11-22T12:00:00.000Z',
   capacity: 2,

@@ -59,7 +59,7 @@ export class HeldPolls implements Dispatch {
   openSession = async () => ({
     session: 's1',
     generation: 'g1',
-    settings: { pollMs: 20_000, leaseMs: 90_000 },
+    settings: { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 },
     attempts: [],
   });
   accept = async () => {

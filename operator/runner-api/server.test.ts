@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { encodeLogBatch, logBatchType, paths } from '@outrider/protocol';
+import { encodeLogBatch, logBatchType, paths, protocolVersion } from '@outrider/protocol';
 import { ApiFixture, nothing } from './fixture.ts';
 
 let server: ApiFixture;
@@ -155,7 +155,7 @@ describe('a poll', () => {
 
 describe('messages', () => {
   const session = {
-    protocolVersion: 1,
+    protocolVersion,
     version: '0.1.0',
     startedAt: '2026-11-22T12:00:00Z',
     capacity: 1,

@@ -12,11 +12,13 @@ export const paths = {
   reports: '/runner/v1/reports',
   logs: '/runner/v1/logs',
   credentials: '/runner/v1/credentials',
+  hostKeys: '/runner/v1/host-keys',
+  recovery: '/runner/v1/recovery',
   close: '/runner/v1/close',
 } as const;
 
 /** Protocol version that both sides name in `session`; the operator refuses others with ProtocolVersionUnsupported. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** At most this many attempts in one message. */
 export const maxBatch = 64;
@@ -96,6 +98,8 @@ export type SessionRequest = Static<typeof SessionRequest>;
 export const Settings = Closed({
   pollMs: Integer({ minimum: 100, maximum: 120_000 }),
   leaseMs: Integer({ minimum: 1000, maximum: 600_000 }),
+  /** From the end of a lease: until then a runner has ended its own work under `onLost: Retry`. */
+  killGraceMs: Integer({ minimum: 100, maximum: 600_000 }),
 });
 export type Settings = Static<typeof Settings>;
 
@@ -113,10 +117,12 @@ export const SessionResponse = Closed({
   generation: Text({ maxLength: 64 }),
   settings: Settings,
   attempts: List(InventoryAnswer, { maxItems: 1000 }),
+  /** The ledger was restored: hand in what the journal still has of results that were acknowledged. */
+  recovering: Maybe(Flag()),
 });
 export type SessionResponse = Static<typeof SessionResponse>;
 
-const Envelope = { session: SessionId(), generation: Text({ maxLength: 64 }) };
+export const Envelope = { session: SessionId(), generation: Text({ maxLength: 64 }) };
 
 export const PollRequest = Closed({
   ...Envelope,

@@ -35,6 +35,8 @@ export const Connection = Closed({
   user: Maybe(Text({ maxLength: 253 })),
   /** `SHA256:…` fingerprint, or known_hosts lines. */
   hostKey: Maybe(Text({ maxLength: 16_384 })),
+  /** `Strict` when absent: a host whose key is not known is refused. */
+  hostKeyPolicy: Maybe(OneOf(['Strict', 'AcceptNew'] as const)),
   context: Maybe(Text({ maxLength: 253 })),
   namespace: Maybe(Text({ maxLength: 63 })),
 });
@@ -50,6 +52,10 @@ export const NodeInput = Closed({
 });
 export type NodeInput = Static<typeof NodeInput>;
 
+/** What happens to an attempt whose runner is not heard of any more. */
+export const onLostPolicies = ['Fail', 'Retry', 'Verify', 'Ask'] as const;
+export type OnLost = (typeof onLostPolicies)[number];
+
 /** Everything a runner needs for one attempt, except secrets. */
 export const TaskSpec = Closed({
   namespace: Name(),
@@ -64,6 +70,10 @@ export const TaskSpec = Closed({
   credential: Maybe(Text({ maxLength: 512 })),
   /** Counted from the executor's entry. */
   timeoutMs: Integer({ minimum: 1, maximum: 604_800_000 }),
+  /** `Fail` when absent. Under `Retry` the runner ends its own work once its lease cannot be renewed any more. */
+  onLost: Maybe(OneOf(onLostPolicies)),
+  /** False: no supervisor and no spool on the target, for network devices; a cut line then ends the script. */
+  detach: Maybe(Flag()),
 });
 export type TaskSpec = Static<typeof TaskSpec>;
 

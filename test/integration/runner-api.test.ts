@@ -9,7 +9,7 @@ import { createTransport, type Transport } from '@outrider/runner/agent/http';
 import { loadKey } from '@outrider/runner/agent/key';
 import { register } from '@outrider/runner/agent/register';
 import { createAuthorizer } from '@outrider/runner/agent/token';
-import { formatRegistrationToken, parseRegistrationToken } from '@outrider/protocol';
+import { formatRegistrationToken, parseRegistrationToken, protocolVersion } from '@outrider/protocol';
 
 const signal = new AbortController().signal;
 const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -58,7 +58,7 @@ test('its signed requests are accepted, the nonce asked for on the way', async (
   api = createRunnerApi(createAuthorizer({ transport, key, clientId }));
   const session = await api.openSession(
     {
-      protocolVersion: 1,
+      protocolVersion,
       version: '0.1.0',
       startedAt: new Date().toISOString(),
       capacity: 1,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TaskSpec } from '@outrider/protocol';
+import { protocolVersion, type TaskSpec } from '@outrider/protocol';
 import { expect, vi } from 'vitest';
 import type { Journal } from '../../journal/contract.ts';
 import { openJournal } from '../../journal/journal.ts';
@@ -85,7 +85,7 @@ export const createWorkbench = async (
       journal: bench.journal,
       host: bench.host,
       session: {
-        protocolVersion: 1,
+        protocolVersion,
         version: 'test',
         startedAt: new Date().toISOString(),
         capacity: options.capacity ?? 4,

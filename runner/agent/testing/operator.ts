@@ -219,7 +219,7 @@ export class TestOperator {
       decision: this.abandoned.has(`${task}/${epoch}`) ? 'Abandon' : 'Continue',
       logOffset: this.logs.get(`${task}/${epoch}`)?.length ?? 0,
     }));
-    const settings = { pollMs: 20_000, leaseMs: 90_000 };
+    const settings = { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 };
     return { session: this.session, generation: this.generation, settings, attempts };
   }
 
