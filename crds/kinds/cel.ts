@@ -45,15 +45,19 @@ export interface DurationField {
   /** CEL string put before the message, such as the step's name. */
   readonly subject?: string;
   readonly at?: string;
+  /** Longest one that is permitted, as a duration. Default: 168h (7 days). */
+  readonly most?: string;
 }
 
-/** A duration: well-formed, more than nothing, at most seven days. */
-export function durationRules({ field, value, present, subject, at }: DurationField): readonly CelRule[] {
+/** A duration: well-formed, more than nothing, and within its bound. */
+export function durationRules(duration: DurationField): readonly CelRule[] {
+  const { field, value, present, subject, at, most = '168h' } = duration;
+  const longest = most === '168h' ? '168h (7 days)' : most;
   const set = present === undefined ? '' : `${present} && `;
   const wellFormed = `${value}.matches(${pattern(durationPattern)})`;
   const inRange =
     `${value}.matches(${pattern(representable)}) && duration(${value}) > duration('0s') && ` +
-    `duration(${value}) <= duration('168h')`;
+    `duration(${value}) <= duration('${most}')`;
   const named = `${subject === undefined ? '' : `${subject} + `}${literal(`${field} "`)} + ${value} + `;
   const place = at === undefined ? {} : { at };
   return [
@@ -64,7 +68,7 @@ export function durationRules({ field, value, present, subject, at }: DurationFi
     }),
     refuse({
       when: `${set}${wellFormed} && !(${inRange})`,
-      say: `${named}${literal('" is out of range; it must be more than 0s and at most 168h (7 days)')}`,
+      say: `${named}${literal(`" is out of range; it must be more than 0s and at most ${longest}`)}`,
       ...place,
     }),
   ];

@@ -116,6 +116,15 @@ export const Word = (description: string, maxLength: number) =>
 export const NamespaceName = (description: string) =>
   Text({ description, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$' });
 
+/** Which run's steps are offered to runners first. */
+export const Priority = (what: string) =>
+  Integer({
+    description: `${what}, from -1000 to 1000: where runners are short, steps of higher ones go first. 0 when absent.`,
+    minimum: -1000,
+    maximum: 1000,
+    format: 'int32',
+  });
+
 /** metav1.Condition. */
 export const Condition = Closed(
   {

@@ -4,6 +4,7 @@ export * from './kind.ts';
 export * from './login.ts';
 export * from './registry.ts';
 export * from './runner.ts';
+export * from './step.ts';
 export * from './target.ts';
 export * from './workflow-run.ts';
 export * from './workflow.ts';

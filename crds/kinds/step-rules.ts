@@ -1,6 +1,7 @@
 import { definitions, type NodeDefinition } from '@outrider/nodes';
 import type { CelRule } from '@outrider/schema';
 import { durationRules, literal, literals, refuse } from './cel.ts';
+import { lostWorkRules } from './lost-work-rules.ts';
 
 /** Order in which messages list node types. */
 const preferred = ['ssh-exec', 'kubectl-exec', 'local-exec'];
@@ -134,6 +135,7 @@ const typed = [
   { type: 'SSH', field: 'port', cel: 'port' },
   { type: 'SSH', field: 'user', cel: 'user' },
   { type: 'SSH', field: 'hostKey', cel: 'hostKey' },
+  { type: 'SSH', field: 'hostKeyPolicy', cel: 'hostKeyPolicy' },
   { type: 'Kubernetes', field: 'context', cel: 'context' },
   { type: 'Kubernetes', field: 'namespace', cel: '__namespace__' },
 ] as const;
@@ -204,6 +206,18 @@ const timeout = durationRules({
   at: '.timeout',
 });
 
+/** Only what runs behind an SSH connection can outlive it. */
+const detach = forNodes(
+  namesWhere((node) => node.targetType !== 'SSH'),
+  (names) =>
+    refuse({
+      when: `${nodeIn(names)} && has(self.detach)`,
+      say: say(`'detach applies to steps over SSH, and ' + self.node + ' is none; remove it'`),
+      at: '.detach',
+      reason: 'FieldValueForbidden',
+    }),
+);
+
 /** Rules of one step, each about one field, made from the node types' definitions. */
 export const stepRules: readonly CelRule[] = [
   unknownNode,
@@ -216,6 +230,8 @@ export const stepRules: readonly CelRule[] = [
   ...inlineTargets,
   ...credentials,
   ...timeout,
+  ...detach,
+  ...lostWorkRules(subject),
 ];
 
 /** Rules of the list of steps. */

@@ -10,11 +10,12 @@ import {
   Word,
   type Resource,
 } from './common.ts';
+import { hostKeyPolicies, hostKeyPolicyText } from './host-key-policy.ts';
 import { ageColumn, conditionColumn, reasonColumn, type KindDefinition } from './kind.ts';
 
 /** Fields by the type that they belong to; `namespace` is reserved in CEL. */
 const fieldsOf = {
-  SSH: ['host', 'port', 'user', 'hostKey'],
+  SSH: ['host', 'port', 'user', 'hostKey', 'hostKeyPolicy'],
   Kubernetes: ['context', 'namespace'],
 } as const;
 const cel = (field: string): string => (field === 'namespace' ? '__namespace__' : field);
@@ -45,11 +46,21 @@ export const TargetSpec = Closed(
         "SSH: pinned host key, a SHA256:… fingerprint or known_hosts lines; the runner's known_hosts when absent.",
       ),
     ),
+    hostKeyPolicy: Maybe(OneOf(hostKeyPolicies, { description: `SSH: ${hostKeyPolicyText}` })),
     context: Maybe(
       Word("Kubernetes: context of the credential's kubeconfig; its current one when absent.", 253),
     ),
     namespace: Maybe(NamespaceName('Kubernetes: namespace that kubectl acts in.')),
     credential: Maybe(CredentialReference('STORE:NAME, used by steps that name none.')),
+    maxParallel: Maybe(
+      Integer({
+        description:
+          'How many attempts may act on it at a time, over all runs; further ones wait. No limit when absent.',
+        minimum: 1,
+        maximum: 1000,
+        format: 'int32',
+      }),
+    ),
     runner: Maybe(
       Closed(
         { tags: Maybe(RequiredTags('Tags that a runner must have to act on it.')) },

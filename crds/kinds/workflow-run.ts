@@ -1,11 +1,19 @@
 import { Closed, Integer, List, Maybe, OneOf, Opaque, Text, type Static } from '@outrider/schema';
 import { refuse } from './cel.ts';
-import { Conditions, Duration, Instant, ObjectName, ObservedGeneration, type Resource } from './common.ts';
+import {
+  Conditions,
+  Duration,
+  Instant,
+  ObjectName,
+  ObservedGeneration,
+  Priority,
+  type Resource,
+} from './common.ts';
 import { ageColumn, reasonColumn, type KindDefinition } from './kind.ts';
 
 const unchanged = (field: string): string =>
   `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`;
-const immutable = (['workflowRef', 'startDeadline', 'requestedBy'] as const).map((field) => ({
+const immutable = (['workflowRef', 'priority', 'startDeadline', 'requestedBy'] as const).map((field) => ({
   rule: unchanged(field),
   message: `${field} cannot be changed: a run is what was asked for; create another WorkflowRun`,
   fieldPath: `.${field}`,
@@ -22,10 +30,12 @@ export const WorkflowRunSpec = Closed(
       }),
     ),
     desiredState: Maybe(
-      OneOf(['Running', 'Cancelled'] as const, {
-        description: 'Running when absent; Cancelled ends the run and is final.',
+      OneOf(['Running', 'Paused', 'Cancelled'] as const, {
+        description:
+          'Running when absent. Paused begins no further step until it is Running again; what runs already goes on. Cancelled ends the run and is final.',
       }),
     ),
+    priority: Maybe(Priority("Priority of the run; the workflow's when absent")),
     startDeadline: Maybe(
       Duration(
         'startDeadline',
@@ -55,18 +65,21 @@ export const WorkflowRunSpec = Closed(
 );
 export type WorkflowRunSpec = Static<typeof WorkflowRunSpec>;
 
-export const runPhases = ['Queued', 'Running', 'Succeeded', 'Failed', 'Cancelled'] as const;
+export const runPhases = ['Queued', 'Running', 'Paused', 'Succeeded', 'Failed', 'Cancelled'] as const;
 export type RunPhase = (typeof runPhases)[number];
 export const stepPhases = [
   'Pending',
+  'Blocked',
   'Queued',
   'Running',
+  'Unknown',
+  'Verifying',
+  'AwaitingHuman',
   'Succeeded',
   'Failed',
   'TimedOut',
   'Cancelled',
   'Skipped',
-  'Unknown',
   'Lost',
 ] as const;
 export type StepPhase = (typeof stepPhases)[number];
@@ -90,6 +103,11 @@ export const StepSummary = Closed(
       }),
     ),
     attempts: Maybe(Count('Attempts so far.')),
+    unconfirmed: Maybe(
+      Count(
+        'Attempts of which it could not be checked that nothing of them still runs; absent when there is none.',
+      ),
+    ),
     targets: Maybe(
       Closed(
         { total: Count('Targets of the step.'), succeeded: Count('Succeeded.'), failed: Count('Failed.') },

@@ -23,13 +23,15 @@ async function change(resource: string, spec: unknown): Promise<{ code: number; 
 describe('a WorkflowRun', () => {
   beforeAll(async () => {
     const spec =
-      'spec: {workflowRef: {name: patch}, startDeadline: 1h, parameters: {list: [1, 2], env: prod}}\n';
+      'spec: {workflowRef: {name: patch}, priority: 5, startDeadline: 1h, parameters: {list: [1, 2], env: prod}}\n';
     await create(head('WorkflowRun', 'patch-1') + spec);
     await create(`${head('WorkflowRun', 'bare-1')}spec: {workflowRef: {name: patch}}\n`);
   });
 
   test.each([
     ['workflowRef', { workflowRef: { name: 'other' } }],
+    ['priority', { priority: 100 }],
+    ['priority', { priority: null }],
     ['startDeadline', { startDeadline: '2h' }],
     ['startDeadline', { startDeadline: null }],
     ['requestedBy', { requestedBy: 'admin' }],
@@ -54,10 +56,16 @@ describe('a WorkflowRun', () => {
     expect(code).toBe(1);
   });
 
+  test('may be paused and go on', async () => {
+    for (const desiredState of ['Paused', 'Running', 'Paused', null]) {
+      expect(await change('workflowrun/patch-1', { desiredState })).toMatchObject({ code: 0 });
+    }
+  });
+
   test('may be labelled and cancelled, and stays cancelled', async () => {
     await cluster.mustKubectl(['label', 'workflowrun', 'patch-1', 'team=payments']);
     expect((await change('workflowrun/patch-1', { desiredState: 'Cancelled' })).code).toBe(0);
-    for (const desiredState of ['Running', null]) {
+    for (const desiredState of ['Running', 'Paused', null]) {
       const { code, said } = await change('workflowrun/patch-1', { desiredState });
       expect(said).toContain(
         'spec.desiredState: Forbidden: a cancelled run stays cancelled; create another WorkflowRun',
