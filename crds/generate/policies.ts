@@ -124,6 +124,33 @@ const runPolicy = (operator: string): Policy => ({
   ],
 });
 
+const decisionPolicy: Policy = {
+  name: 'outrider-decision-owner',
+  description:
+    'Whoever creates a RunDecision is named by decidedBy and may approve its Workflow by RBAC. ' +
+    'The operator refuses a decision that names another Workflow than its run.',
+  resource: 'rundecisions',
+  operations: ['CREATE'],
+  variables: [
+    {
+      name: 'refusal',
+      expression: `'user "' + request.userInfo.username + '" may not decide on runs of workflow "' + object.spec.workflow + '" in namespace "' + object.metadata.namespace + '"; '`,
+    },
+  ],
+  validations: [
+    {
+      expression: 'object.spec.decidedBy == request.userInfo.username',
+      messageExpression: `'spec.decidedBy is "' + object.spec.decidedBy + '", but user "' + request.userInfo.username + '" creates this decision; write that user'`,
+      reason: 'Forbidden',
+    },
+    {
+      expression: `authorizer.group('${group}').resource('workflows').namespace(object.metadata.namespace).name(object.spec.workflow).check('approve').allowed()`,
+      messageExpression: `variables.refusal + 'it takes a Role with apiGroups [${group}], resources [workflows], verbs [approve] and resourceNames ["' + object.spec.workflow + '"]'`,
+      reason: 'Forbidden',
+    },
+  ],
+};
+
 /** Rules of a CRD do not see inside `parameters`, whose schema is open; a policy does. */
 const frozenParameters: Policy = {
   name: 'outrider-run-immutable',
@@ -141,4 +168,4 @@ const frozenParameters: Policy = {
 
 /** Every policy and binding, in the order in which they are written. */
 export const policies = (operator: string = defaultOperator): readonly object[] =>
-  [loginPolicy, runPolicy(operator), frozenParameters].flatMap((policy) => bound(policy));
+  [loginPolicy, runPolicy(operator), frozenParameters, decisionPolicy].flatMap((policy) => bound(policy));

@@ -3,6 +3,7 @@ export * from './credential-store.ts';
 export * from './kind.ts';
 export * from './login.ts';
 export * from './registry.ts';
+export * from './run-decision.ts';
 export * from './runner.ts';
 export * from './step.ts';
 export * from './target.ts';

@@ -1,6 +1,7 @@
 import { credentialStoreKind } from './credential-store.ts';
 import type { KindDefinition } from './kind.ts';
 import { loginKind } from './login.ts';
+import { runDecisionKind } from './run-decision.ts';
 import { runnerKind } from './runner.ts';
 import { targetKind } from './target.ts';
 import { workflowRunKind } from './workflow-run.ts';
@@ -10,6 +11,7 @@ import { workflowKind } from './workflow.ts';
 export const kinds: readonly KindDefinition[] = [
   workflowKind,
   workflowRunKind,
+  runDecisionKind,
   runnerKind,
   targetKind,
   credentialStoreKind,

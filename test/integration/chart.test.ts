@@ -50,6 +50,8 @@ describe("the operator's ServiceAccount", () => {
     'watch workflows.outrider.dev --all-namespaces',
     'list logins.outrider.dev --all-namespaces',
     'patch workflowruns.outrider.dev --subresource=status -n payments',
+    'watch rundecisions.outrider.dev --all-namespaces',
+    'patch rundecisions.outrider.dev --subresource=status -n payments',
     'create runners.outrider.dev -n payments',
     `delete logins.outrider.dev -n ${release}`,
     'create events.events.k8s.io -n payments',
@@ -59,6 +61,9 @@ describe("the operator's ServiceAccount", () => {
     `patch secrets/outrider-ca -n ${release}`,
     `create secrets -n ${release}`,
     `patch configmaps/outrider-portal -n ${release}`,
+    `get configmaps/outrider-ledger -n ${release}`,
+    `patch configmaps/outrider-ledger -n ${release}`,
+    `create configmaps -n ${release}`,
     `update leases.coordination.k8s.io -n ${release}`,
   ])('may %s', async (question) => {
     expect(await can(operator, question)).toBe('yes');
@@ -72,6 +77,7 @@ describe("the operator's ServiceAccount", () => {
     'patch workflows.outrider.dev -n payments',
     'create workflowruns.outrider.dev -n payments',
     'delete workflowruns.outrider.dev -n payments',
+    'create rundecisions.outrider.dev -n payments',
     'patch runners.outrider.dev -n payments',
     `get configmaps/other -n ${release}`,
     'update leases.coordination.k8s.io -n payments',
@@ -134,14 +140,56 @@ describe('a user', () => {
     log: 'get workflowruns.outrider.dev --subresource=log',
     run: 'run workflows.outrider.dev',
     create: 'create workflowruns.outrider.dev',
+    decisions: 'list rundecisions.outrider.dev',
+    decide: 'create rundecisions.outrider.dev',
+    approve: 'approve workflows.outrider.dev',
     write: 'patch workflows.outrider.dev',
     token: 'create runners.outrider.dev --subresource=registrationtoken',
   };
 
   test.each([
-    ['view', { read: 'yes', log: 'yes', run: 'no', create: 'no', write: 'no', token: 'no' }],
-    ['edit', { read: 'yes', log: 'yes', run: 'yes', create: 'yes', write: 'no', token: 'no' }],
-    ['admin', { read: 'yes', log: 'yes', run: 'yes', create: 'yes', write: 'yes', token: 'yes' }],
+    [
+      'view',
+      {
+        read: 'yes',
+        log: 'yes',
+        run: 'no',
+        create: 'no',
+        decisions: 'yes',
+        decide: 'no',
+        approve: 'no',
+        write: 'no',
+        token: 'no',
+      },
+    ],
+    [
+      'edit',
+      {
+        read: 'yes',
+        log: 'yes',
+        run: 'yes',
+        create: 'yes',
+        decisions: 'yes',
+        decide: 'no',
+        approve: 'no',
+        write: 'no',
+        token: 'no',
+      },
+    ],
+    [
+      'admin',
+      {
+        read: 'yes',
+        log: 'yes',
+        run: 'yes',
+        create: 'yes',
+        decisions: 'yes',
+        decide: 'yes',
+        approve: 'yes',
+        write: 'yes',
+        token: 'yes',
+      },
+    ],
   ])('with the cluster role %s in a namespace has its part of the permissions', async (role, wanted) => {
     const user = `${role}-user`;
     await controlPlane.mustKubectl(

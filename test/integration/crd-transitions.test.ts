@@ -105,6 +105,21 @@ describe('a Login', () => {
   });
 });
 
+describe('a RunDecision', () => {
+  test('never changes', async () => {
+    const about = 'runRef: {name: patch-1, uid: u-1}, workflow: patch, step: inspect, attempt: 1';
+    const words = 'decision: Retry, reason: nothing was changed, decidedBy: admin';
+    await create(`${head('RunDecision', 'mine')}spec: {${about}, ${words}}\n`);
+    for (const spec of [{ decision: 'Failed' }, { attempt: 2 }, { reason: 'other' }, { target: 'web-1' }]) {
+      const { code, said } = await change('rundecision/mine', spec);
+      expect(said).toContain(
+        'spec: Forbidden: a RunDecision cannot be changed; decide again, which creates another one',
+      );
+      expect(code).toBe(1);
+    }
+  });
+});
+
 describe('a Workflow', () => {
   test('may be edited, and each edit is checked anew', async () => {
     await create(`${head('Workflow', 'edit')}spec: {steps: [{node: local-exec, script: df}]}\n`);

@@ -15,6 +15,8 @@ metadata: {name: robot}
 rules:
   - {apiGroups: [outrider.dev], resources: [workflowruns], verbs: [create, get, patch]}
   - {apiGroups: [outrider.dev], resources: [workflows], verbs: [run], resourceNames: [safe]}
+  - {apiGroups: [outrider.dev], resources: [rundecisions], verbs: [create]}
+  - {apiGroups: [outrider.dev], resources: [workflows], verbs: [approve], resourceNames: [watched]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -107,6 +109,51 @@ describe('who may run a workflow', () => {
       await cluster.mustKubectl(['get', 'wfr', 'danger-2', '-o', 'jsonpath={.spec}']),
     ) as unknown;
     expect(spec).toEqual({ workflowRef: { name: 'danger' }, desiredState: 'Cancelled' });
+  });
+});
+
+describe('who may decide on work whose end is not known', () => {
+  const robot = `system:serviceaccount:${cluster.namespace}:robot`;
+  const decide = async (name: string, changes: object) =>
+    cluster.kubectl(['create', '-f', '-'], {
+      input: object('RunDecision', name, {
+        runRef: { name: 'watched-1', uid: 'u-1' },
+        workflow: 'watched',
+        step: 'restart',
+        attempt: 1,
+        decision: 'Failed',
+        reason: 'the service is down',
+        decidedBy: robot,
+        ...changes,
+      }),
+      kubeconfig: await cluster.controlPlane.serviceAccountKubeconfig({
+        namespace: cluster.namespace,
+        name: 'robot',
+      }),
+    });
+
+  test('a ServiceAccount with the verb approve on the workflow, as itself', async () => {
+    expect(await decide('watched-1-restart', {})).toMatchObject({ code: 0, stderr: '' });
+    const listed = await cluster.mustKubectl(['get', 'rundecisions']);
+    expect(listed).toMatch(/^NAME +RUN +STEP +ATTEMPT +DECISION +DECIDED BY +APPLIED +AGE\n/);
+    expect(listed).toContain(robot);
+  });
+
+  test('nobody who may only run the workflow, and the rule that is lacking is named', async () => {
+    const answer = await decide('safe-1-restart', { workflow: 'safe' });
+    expect(answer.stderr).toContain(
+      `user "${robot}" may not decide on runs of workflow "safe" in namespace "${cluster.namespace}"; it takes a ` +
+        'Role with apiGroups [outrider.dev], resources [workflows], verbs [approve] and resourceNames ["safe"]',
+    );
+    expect(answer.code).toBe(1);
+  });
+
+  test('nobody in the name of another user', async () => {
+    const answer = await decide('by-ann', { decidedBy: 'ann' });
+    expect(answer.stderr).toContain(
+      `spec.decidedBy is "ann", but user "${robot}" creates this decision; write that user`,
+    );
+    expect(answer.code).toBe(1);
   });
 });
 
