@@ -1,13 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
-import { frameHeaderBytes, type AttemptRef, type Frame } from '@outrider/protocol';
+import type { AttemptRef } from '@outrider/protocol';
 import type { LogState } from './contract.ts';
-import type { AttemptEntry, Checkpoint, DayFile } from './day-file.ts';
-import { FrameReader } from './frame-reader.ts';
-import { LineAssembler, type AssemblerState } from './line-assembler.ts';
-
-/** A reader decodes at most this much before the line that it was asked for (plus one frame). */
-const checkpointLines = 256;
-const checkpointBytes = 262_144;
+import type { AttemptEntry, DayFile } from './day-file.ts';
+import type { AssemblerState } from './line-assembler.ts';
+import { LogFold } from './log-fold.ts';
 
 /**
  * One attempt's log while it is worked on. Its memory (an incomplete frame, lines without end, the running SHA-256) can be
@@ -17,11 +13,7 @@ export class AttemptLog {
   readonly ref: AttemptRef;
   readonly day: DayFile;
   #entry: AttemptEntry;
-  readonly #reader = new FrameReader();
-  readonly #lines: LineAssembler;
-  #checkpoint: Checkpoint;
-  /** Offset of the first byte after the last whole frame. */
-  #boundary: number;
+  readonly #fold: LogFold;
   /** Of the bytes up to `offset`; made when first needed. */
   #hash: Hash | undefined;
 
@@ -29,10 +21,9 @@ export class AttemptLog {
     this.ref = ref;
     this.day = day;
     this.#entry = entry;
-    this.#checkpoint = day.checkpointFor(entry.id, Number.MAX_SAFE_INTEGER);
-    this.#boundary = this.#checkpoint.start;
-    this.#lines = new LineAssembler(undefined, this.#checkpoint.state);
-    for (const bytes of day.bytes(entry.id, this.#checkpoint.start)) this.#take(this.#reader.push(bytes));
+    const checkpoint = day.checkpointFor(entry.id, Number.MAX_SAFE_INTEGER);
+    this.#fold = new LogFold(checkpoint);
+    for (const bytes of day.bytes(entry.id, checkpoint.start)) this.#fold.take(bytes);
   }
 
   get id(): number {
@@ -44,7 +35,7 @@ export class AttemptLog {
   }
 
   get lines(): AssemblerState {
-    return this.#lines.state;
+    return this.#fold.lines;
   }
 
   get state(): LogState {
@@ -76,10 +67,10 @@ export class AttemptLog {
    */
   append(bytes: Uint8Array, now: number): void {
     const hash = this.#runningHash();
-    const frames = this.#reader.push(bytes);
+    const due = this.#fold.take(bytes);
     this.day.append(this.id, this.offset, bytes);
     hash.update(bytes);
-    this.#take(frames, (checkpoint) => this.day.mark(this.id, checkpoint));
+    for (const checkpoint of due) this.day.mark(this.id, checkpoint);
     this.#write({ ...this.#entry, offset: this.offset + bytes.length }, now);
   }
 
@@ -101,19 +92,6 @@ export class AttemptLog {
       this.#entry = { ...entry, end: equal ? 'Complete' : 'Incomplete', endedAt: now };
     }
     this.day.update(this.#entry);
-  }
-
-  #take(frames: readonly Frame[], mark: (checkpoint: Checkpoint) => void = () => undefined): void {
-    for (const frame of frames) {
-      this.#lines.push(frame);
-      this.#boundary += frameHeaderBytes + frame.payload.length;
-      const { start, state } = this.#checkpoint;
-      const isDue =
-        this.#lines.next - state.next >= checkpointLines || this.#boundary - start >= checkpointBytes;
-      if (!isDue) continue;
-      this.#checkpoint = { start: this.#boundary, state: this.#lines.state };
-      mark(this.#checkpoint);
-    }
   }
 
   #runningHash(): Hash {

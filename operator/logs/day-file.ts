@@ -2,7 +2,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { AttemptRef, Frame } from '@outrider/protocol';
 import { openDatabase } from '../ledger/sqlite/database.ts';
 import { FrameReader } from './frame-reader.ts';
-import { formatState, initialState, parseState, type AssemblerState } from './line-assembler.ts';
+import { formatState, parseState } from './line-assembler.ts';
+import { beginning, type Checkpoint } from './log-fold.ts';
 
 /** `log_offset` is the framed length held; a checkpoint is the assembler's state at a frame's start. */
 const schema = `
@@ -40,11 +41,6 @@ export interface AttemptEntry {
   readonly end: 'Open' | 'Complete' | 'Incomplete';
   readonly expected: { readonly length: number; readonly sha256: string } | undefined;
   readonly endedAt: number | null;
-}
-
-export interface Checkpoint {
-  readonly start: number;
-  readonly state: AssemblerState;
 }
 
 interface Chunk {
@@ -142,7 +138,7 @@ export class DayFile {
   /** The last checkpoint before the line starts; the beginning when there is none. */
   checkpointFor(attempt: number, line: number): Checkpoint {
     const row = this.#sql.marked.get(attempt, line);
-    if (row === undefined) return { start: 0, state: initialState };
+    if (row === undefined) return beginning;
     return { start: Number(row['start']), state: parseState(Number(row['next_line']), String(row['open'])) };
   }
 

@@ -1,7 +1,19 @@
-import type { ErrorCode, LogAnswer, LogChunk } from '@outrider/protocol';
-import type { AttemptLog } from './attempt-log.ts';
+import type { AttemptRef, ErrorCode, LogAnswer, LogChunk } from '@outrider/protocol';
 
-const refuse = (log: AttemptLog, code: ErrorCode, message: string, action: string): LogAnswer => ({
+/** A log that takes chunks, in whichever store it is. */
+export interface IngestTarget {
+  readonly ref: AttemptRef;
+  /** Bytes held. */
+  readonly offset: number;
+  /** Its result's length was reached: no byte is taken any more. */
+  readonly isSettled: boolean;
+  /** True when the stored bytes from `offset` on begin with these. */
+  holds(offset: number, bytes: Uint8Array): boolean;
+  /** Appends at the offset held. @throws RangeError when the bytes are not frames; then nothing has changed. */
+  append(bytes: Uint8Array, now: number): void;
+}
+
+const refuse = (log: IngestTarget, code: ErrorCode, message: string, action: string): LogAnswer => ({
   ...log.ref,
   offset: log.offset,
   error: { code, message, action },
@@ -10,7 +22,7 @@ const refuse = (log: AttemptLog, code: ErrorCode, message: string, action: strin
 const name = ({ task, epoch }: LogChunk): string => `epoch ${epoch} of task ${task}`;
 
 /** Appends what is new of a chunk; a refused one changes nothing. */
-export const ingest = (log: AttemptLog, chunk: LogChunk, now: number): LogAnswer => {
+export const ingest = (log: IngestTarget, chunk: LogChunk, now: number): LogAnswer => {
   const { offset, bytes } = chunk;
   if (offset > log.offset) {
     const message = `The log of ${name(chunk)} is held up to byte ${log.offset}; bytes came for ${offset}.`;
