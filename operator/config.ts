@@ -1,5 +1,12 @@
 import { parseArgs } from 'node:util';
-import { durationMs, defaults } from './runs/durations.ts';
+import { durationMs } from './runs/durations.ts';
+import {
+  defaultOperatorTimes,
+  timeFlags,
+  timesProblem,
+  type OperatorTimes,
+  type TimeFlag,
+} from './time-flags.ts';
 
 /** What the operator is told at its start. Every flag can be given as OUTRIDER_ and its name in capitals, too. */
 export interface OperatorConfig {
@@ -17,8 +24,12 @@ export interface OperatorConfig {
     | undefined;
   readonly issuer: string;
   readonly identity: string;
-  readonly unknownGraceMs: number;
+  readonly times: OperatorTimes;
   readonly queueTimeoutMs: number;
+  /** Most attempts of one namespace at a time; undefined for no limit. */
+  readonly namespaceConcurrency: number | undefined;
+  /** postgres://…; undefined for SQLite in dataDir. */
+  readonly ledgerUrl: string | undefined;
   readonly logLevel: string;
 }
 
@@ -43,8 +54,21 @@ const flags = {
   'tls-ca-file': ['', 'Certificate of the CA that runners shall pin (PEM).'],
   issuer: ['', 'iss of the tokens that the operator signs for Vault; the portal URL when empty.'],
   identity: ['', "Name of this replica in the Lease; the pod's name, or host and process id, when empty."],
-  'unknown-grace': ['', 'How long a lost attempt stays Unknown before its policy acts, such as 15m.'],
-  'queue-timeout': ['', 'How long a step waits for a runner, such as 1h.'],
+  'ledger-url': [
+    '',
+    'postgres://… of the ledger (OUTRIDER_LEDGER_URL keeps its password out of ps); SQLite when empty.',
+  ],
+  lease: ['90s', 'What a runner holds is its own for so long after it last said that it holds it.'],
+  'poll-time': ['20s', 'How long a poll of a runner is held; at most a third of the lease.'],
+  'offer-time': ['10s', 'How long an offer stands before the work goes back to the queue.'],
+  'unknown-grace': ['15m', "How long a lost attempt stays Unknown before its step's onLost acts."],
+  'kill-grace': ['30s', 'From the end of a lease to a retry: until then the runner has ended its own work.'],
+  'online-time': ['45s', 'Silence after which a runner is Degraded.'],
+  'offline-time': ['2m', 'Silence after which a runner is Offline.'],
+  'settle-time': ['30s', 'How long runners may take to come back after a start of the operator.'],
+  'leader-lease': ['15s', 'Another replica may lead when the Lease was not renewed for so long.'],
+  'queue-timeout': ['1h', 'How long a step waits for a runner.'],
+  'namespace-concurrency': ['0', 'Most attempts of one namespace at a time; 0 for no limit.'],
   'log-level': ['info', 'debug, info, warn or error.'],
 } as const satisfies Readonly<Record<string, readonly [string, string]>>;
 
@@ -71,10 +95,24 @@ const port = (text: string, flag: Flag): number => {
   throw new UsageError(`--${flag} ${text} is not a port (0 to 65535).`);
 };
 
-const duration = (text: string, flag: Flag, absent: number): number => {
-  if (text === '') return absent;
+const duration = (text: string, flag: Flag): number => {
   if (/^([0-9]+(ms|s|m|h))+$/.test(text)) return durationMs(text);
   throw new UsageError(`--${flag} ${text} is not a duration; write it like 15m or 1h30m.`);
+};
+
+const count = (text: string, flag: Flag): number => {
+  const value = Number(text);
+  if (text !== '' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new UsageError(`--${flag} ${text} is not a whole number; 0 stands for no limit.`);
+};
+
+const ledgerUrl = (text: string): string | undefined => {
+  if (text === '') return undefined;
+  // Never echoed: it may hold a password.
+  if (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)) return text;
+  throw new UsageError(
+    '--ledger-url is not a URL of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE; leave it empty for SQLite.',
+  );
 };
 
 /** Thrown for flags that cannot be understood. */
@@ -112,6 +150,17 @@ const tlsFilesOf = (read: (flag: Flag) => string): OperatorConfig['tlsFiles'] =>
   );
 };
 
+const timesOf = (read: (flag: Flag) => string): OperatorTimes => {
+  const given = Object.entries(timeFlags).map(([flag, time]) => [
+    time,
+    duration(read(flag as TimeFlag), flag as TimeFlag),
+  ]);
+  const times: OperatorTimes = { ...defaultOperatorTimes, ...Object.fromEntries(given) };
+  const problem = timesProblem(times);
+  if (problem !== undefined) throw new UsageError(problem);
+  return times;
+};
+
 /** Flags before environment before defaults. @throws UsageError */
 export const readConfig = (args: readonly string[], env: Environment): OperatorConfig => {
   const read = readFlags(args, env);
@@ -133,8 +182,10 @@ export const readConfig = (args: readonly string[], env: Environment): OperatorC
     tlsFiles: tlsFilesOf(read),
     issuer: read('issuer') || portalUrl,
     identity: read('identity') || (env['POD_NAME'] ?? `${env['HOSTNAME'] ?? 'operator'}-${process.pid}`),
-    unknownGraceMs: duration(read('unknown-grace'), 'unknown-grace', defaults.unknownGraceMs),
-    queueTimeoutMs: duration(read('queue-timeout'), 'queue-timeout', defaults.queueTimeoutMs),
+    times: timesOf(read),
+    queueTimeoutMs: duration(read('queue-timeout'), 'queue-timeout'),
+    namespaceConcurrency: count(read('namespace-concurrency'), 'namespace-concurrency') || undefined,
+    ledgerUrl: ledgerUrl(read('ledger-url')),
     logLevel: read('log-level'),
   };
 };

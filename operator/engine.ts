@@ -7,6 +7,7 @@ import { createDispatch } from './dispatch/dispatch.ts';
 import { Matcher } from './dispatch/offers.ts';
 import { Sessions } from './dispatch/sessions.ts';
 import { startSweeper } from './dispatch/sweeper.ts';
+import type { Times } from './dispatch/times.ts';
 import type { EventRecorder, StatusWriter } from './kube/contract.ts';
 import type { Logger } from './kube/logger.ts';
 import { createWorkQueue } from './kube/work-queue.ts';
@@ -25,7 +26,7 @@ export interface EngineOptions {
   readonly events: EventRecorder;
   readonly logger: Logger;
   readonly now: () => number;
-  readonly unknownGraceMs: number;
+  readonly times: Times;
   readonly queueTimeoutMs: number;
 }
 
@@ -44,16 +45,25 @@ export interface Engine {
 }
 
 export const openEngine = async (options: EngineOptions): Promise<Engine> => {
-  const { caches, logger, now } = options;
+  const { caches, logger, times, now } = options;
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const ledger = await openSqliteLedger({ file: join(options.dataDir, 'ledger.db') });
   const logs = await openSqliteLogStore({ dir: join(options.dataDir, 'logs') });
   const onError = (error: unknown): void => logger.error({ err: error }, 'dispatching failed; trying again');
   const board = new Board();
-  const sessions = new Sessions({ runners: caches.runners, now });
-  const matcher = new Matcher({ board, sessions, ledger, now, onError });
-  const dispatch = createDispatch({ ledger, logs, board, sessions, matcher, now, random: Math.random });
-  const sweeper = startSweeper({ ledger, logs, board, now, graceMs: options.unknownGraceMs, onError });
+  const sessions = new Sessions({ runners: caches.runners, onlineMs: times.onlineMs, now });
+  const matcher = new Matcher({ board, sessions, ledger, offerMs: times.offerMs, now, onError });
+  const dispatch = createDispatch({
+    ledger,
+    logs,
+    board,
+    sessions,
+    matcher,
+    times,
+    now,
+    random: Math.random,
+  });
+  const sweeper = startSweeper({ ledger, logs, board, times, now, onError });
   const runs: RunsOptions = {
     ...options,
     runs: caches.workflowRuns,

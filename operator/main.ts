@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { help, readConfig, UsageError, type OperatorConfig } from './config.ts';
 import { createKubeClient } from './kube/client.ts';
-import { runAsLeader } from './kube/lease.ts';
+import { leaderTimesOf, runAsLeader } from './kube/lease.ts';
 import type { Logger } from './kube/logger.ts';
 import { runProcess } from './kube/process-shell.ts';
 import { startMetricsServer } from './metrics/server.ts';
@@ -36,6 +36,7 @@ const run = (config: OperatorConfig, logger: Logger): Promise<number> =>
         namespace: config.namespace,
         name: leaseName,
         identity: config.identity,
+        times: leaderTimesOf(config.times.leaderLeaseMs),
         signal,
         logger,
         lead: (lease) => serve({ config, client, metrics, logger, signal: lease }),

@@ -69,7 +69,11 @@ const startIdentities = async ({ config, client, logger }: ServeOptions, { cache
 
 type Identities = Awaited<ReturnType<typeof startIdentities>>;
 
-const startReconcilers = ({ client, logger }: ServeOptions, { caches, engine }: Parts, given: Shared) => {
+const startReconcilers = (
+  { config, client, logger }: ServeOptions,
+  { caches, engine }: Parts,
+  given: Shared,
+) => {
   const { runnerIdentity, status, events } = given;
   const shared = { ...caches, status, events, logger, client, now };
   const revoke = (clientId: string): void => {
@@ -81,7 +85,13 @@ const startReconcilers = ({ client, logger }: ServeOptions, { caches, engine }: 
     startTargetReconciler(shared),
     startStoreReconciler(shared),
     startLoginReconciler(shared),
-    startRunnerReconciler({ ...shared, directory: engine.sessions, ledger: engine.ledger, revoke }),
+    startRunnerReconciler({
+      ...shared,
+      directory: engine.sessions,
+      ledger: engine.ledger,
+      times: config.times,
+      revoke,
+    }),
   ];
 };
 

@@ -22,9 +22,10 @@ import type { Board } from './board.ts';
 import type { AuthenticatedRunner, Dispatch } from './contract.ts';
 import { generationMismatch, notHeld, revoked } from './errors.ts';
 import type { Matcher } from './offers.ts';
-import { holdPoll, leaseMs, noteAbandoned, pollMs, reviewHeld, settings } from './poll.ts';
+import { holdPoll, noteAbandoned, reviewHeld } from './poll.ts';
 import { noteContact, type Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
+import { settingsOf, type Times } from './times.ts';
 
 export interface DispatchOptions {
   readonly ledger: Ledger;
@@ -32,6 +33,7 @@ export interface DispatchOptions {
   readonly board: Board;
   readonly sessions: Sessions;
   readonly matcher: Matcher;
+  readonly times: Times;
   readonly now: () => number;
   /** ±10 % of spread over the poll time; 0 to 1. */
   readonly random: () => number;
@@ -39,7 +41,8 @@ export interface DispatchOptions {
 
 /** The runner protocol over ledger and board. Order everywhere: commit to the ledger, then the board, then the answer. */
 export const createDispatch = (options: DispatchOptions): Dispatch => {
-  const { ledger, logs, board, sessions, matcher, now } = options;
+  const { ledger, logs, board, sessions, matcher, times, now } = options;
+  const settings = settingsOf(times);
 
   const check = (runner: AuthenticatedRunner, envelope: { session: string; generation: string }): Session => {
     if (envelope.generation !== ledger.generation) throw generationMismatch();
@@ -59,7 +62,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       by: speaker,
       inventory: request.inventory,
       now: now(),
-      leaseExpiresAt: now() + leaseMs,
+      leaseExpiresAt: now() + times.leaseMs,
     });
     const session = sessions.open(runner, request, { session: speaker.session, limits });
     board.apply(tasks);
@@ -71,13 +74,14 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
   };
 
   const renewAndMark = async (session: Session, request: PollRequest): Promise<void> => {
-    const { renew, missing } = reviewHeld(session, request, board.heldBy(session.runner.clientId), now());
+    const given = board.heldBy(session.runner.clientId);
+    const { renew, missing } = reviewHeld(session, request, given, { now: now(), leaseMs: times.leaseMs });
     const refs = (tasks: readonly TaskRecord[]) => tasks.map(({ id, epoch }) => ({ task: id, epoch }));
     if (renew.length > 0) {
       const renewed = await ledger.renewLeases({
         by: session.speaker,
         attempts: refs(renew),
-        leaseExpiresAt: now() + leaseMs,
+        leaseExpiresAt: now() + times.leaseMs,
       });
       board.apply(renewed.tasks);
     }
@@ -99,9 +103,9 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       request,
       new Set(board.heldBy(runner.clientId).map((task) => `${task.id}/${task.epoch}`)),
     );
-    const ms = pollMs * (0.9 + 0.2 * options.random());
+    const ms = times.pollMs * (0.9 + 0.2 * options.random());
     try {
-      return await holdPoll(session, { now, signal, ms, onOpen: () => matcher.pump() });
+      return await holdPoll(session, { now, signal, ms, settings, onOpen: () => matcher.pump() });
     } finally {
       session.lastContact = now();
     }
@@ -119,7 +123,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
       by: session.speaker,
       attempts: request.attempts,
       now: at,
-      leaseExpiresAt: at + leaseMs,
+      leaseExpiresAt: at + times.leaseMs,
     });
     throwIfSuperseded(answers);
     session.lastContact = at;

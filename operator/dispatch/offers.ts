@@ -6,8 +6,6 @@ import type { Demand } from './eligibility.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 
-/** An offer that nobody accepts within this time goes back to the queue under the next epoch. */
-export const offerTtlMs = 10_000;
 const maxBatch = 64;
 /** Candidates compared per task: the least loaded of a few is nearly as good as the least loaded of all, and bounded. */
 const choices = 8;
@@ -16,6 +14,8 @@ export interface MatcherOptions {
   readonly board: Board;
   readonly sessions: Sessions;
   readonly ledger: Ledger;
+  /** How long an offer stands. */
+  readonly offerMs: number;
   readonly now: () => number;
   readonly onError: (error: unknown) => void;
 }
@@ -125,7 +125,7 @@ export class Matcher {
   }
 
   async #commit(session: Session, tasks: readonly TaskRecord[]): Promise<Offer[]> {
-    const { board, ledger, now } = this.#options;
+    const { board, ledger, now, offerMs } = this.#options;
     const clientId = session.runner.clientId;
     this.#reserve(clientId, tasks.length);
     try {
@@ -133,7 +133,7 @@ export class Matcher {
         to: session.speaker,
         tasks: tasks.map((task) => ({ task: task.id, epoch: task.epoch })),
         now: now(),
-        expiresAt: now() + offerTtlMs,
+        expiresAt: now() + offerMs,
       });
       board.apply(changed);
       return changed.filter((task) => task.state === 'Offered').map(toOffer);

@@ -8,13 +8,6 @@ import {
 import type { TaskRecord } from '../ledger/records.ts';
 import type { Session } from './session.ts';
 
-/** Polls are held this long, each a little more or less, so that runners that started together spread out. */
-export const pollMs = 20_000;
-export const leaseMs = 90_000;
-/** From the end of a lease to the retry of work under onLost Retry. */
-export const killGraceMs = 30_000;
-export const settings: Settings = { pollMs, leaseMs, killGraceMs };
-
 /** Attempts whose lease must be written to the ledger now, and those that the runner twice did not list. */
 export interface HeldReview {
   readonly renew: readonly TaskRecord[];
@@ -35,7 +28,7 @@ export const reviewHeld = (
   session: Session,
   request: PollRequest,
   given: readonly TaskRecord[],
-  now: number,
+  { now, leaseMs }: { readonly now: number; readonly leaseMs: number },
 ): HeldReview => {
   const held = new Set(request.held.map(attemptKey));
   const renew: TaskRecord[] = [];
@@ -76,8 +69,9 @@ const takeCancels = (session: Session): Cancel[] => {
 const hasNews = (session: Session): boolean =>
   session.offers.length > 0 || [...session.cancels.keys()].some((key) => !session.cancelsSent.has(key));
 
-const takeAll = (session: Session, now: number): PollResponse => {
-  const offers = session.offers.filter((offer) => Date.parse(offer.expiresAt) > now);
+const takeAll = (session: Session, { now, settings }: HoldOptions): PollResponse => {
+  const at = now();
+  const offers = session.offers.filter((offer) => Date.parse(offer.expiresAt) > at);
   session.offers = [];
   return { offers, cancels: takeCancels(session), settings };
 };
@@ -88,6 +82,7 @@ export interface HoldOptions {
   readonly now: () => number;
   readonly signal: AbortSignal;
   readonly ms: number;
+  readonly settings: Settings;
   /** The poll is open and may be woken. */
   readonly onOpen: () => void;
 }
@@ -104,7 +99,7 @@ export const holdPoll = (session: Session, options: HoldOptions): Promise<PollRe
       options.signal.removeEventListener('abort', drop);
       settle();
     };
-    const answer = (): void => finish(() => resolve(takeAll(session, options.now())));
+    const answer = (): void => finish(() => resolve(takeAll(session, options)));
     const drop = (): void => finish(() => resolve(nothing));
     const held = { wake: answer, drop, fail: (error: Error) => finish(() => reject(error)) };
     const timer = setTimeout(answer, options.ms);

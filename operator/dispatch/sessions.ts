@@ -1,7 +1,6 @@
 import { OutriderError, type SessionRequest } from '@outrider/protocol';
 import type { Runner, RunnerSpec } from '@outrider/kinds';
 import type { Cache } from '../kube/contract.ts';
-import { onlineForMs } from '../runners/replicas.ts';
 import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
 import {
   effectiveNodes,
@@ -18,6 +17,7 @@ const maxSessionsPerMinute = 12;
 
 export interface SessionsOptions {
   readonly runners: Pick<Cache<Runner>, 'get' | 'onChange'>;
+  readonly onlineMs: number;
   readonly now: () => number;
 }
 
@@ -104,7 +104,7 @@ export class Sessions implements RunnerDirectory {
   /** It is there and takes work: polling or heard of lately, and not on its way out. */
   isPresent({ draining, closed, poll, lastContact }: Session): boolean {
     if (draining || closed) return false;
-    return poll !== undefined || this.#options.now() - lastContact <= onlineForMs;
+    return poll !== undefined || this.#options.now() - lastContact <= this.#options.onlineMs;
   }
 
   bySession(clientId: string): Session | undefined {

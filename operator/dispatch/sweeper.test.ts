@@ -1,16 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { startSweeper } from './sweeper.ts';
-import {
-  aTask,
-  addRunner,
-  bench,
-  connect,
-  graceMs,
-  ready,
-  running,
-  stateOf,
-  useBench,
-} from './test-bench.ts';
+import { aTask, addRunner, bench, connect, ready, running, stateOf, times, useBench } from './test-bench.ts';
 
 useBench();
 
@@ -20,7 +10,7 @@ const startOperator = () => {
   const onError = (error: unknown): void => {
     throw error;
   };
-  const sweeper = startSweeper({ ledger, logs, board, now: () => bench.now, graceMs, onError });
+  const sweeper = startSweeper({ ledger, logs, board, times, now: () => bench.now, onError });
   sweeper.stop();
   const pass = async (seconds: number): Promise<void> => {
     for (let i = 0; i < seconds; i++) {

@@ -1,14 +1,14 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LogStore } from '../logs/contract.ts';
 import type { Board } from './board.ts';
+import type { Times } from './times.ts';
 
 export interface SweeperOptions {
   readonly ledger: Ledger;
   readonly logs: LogStore;
   readonly board: Board;
   readonly now: () => number;
-  /** How long an attempt stays Unknown before its onLost policy acts. */
-  readonly graceMs: number;
+  readonly times: Times;
   readonly onError: (error: unknown) => void;
 }
 
@@ -21,12 +21,11 @@ export interface Sweeper {
 }
 
 const everyMs = 1000;
-/** A longer time between two ticks means that this process, its machine or its clock was not running as it should. */
-const awayMs = 10_000;
-/** Runners that wait for the operator try again within 10 s, or 25 s when packets are dropped. */
-const settleMs = 30_000;
-/** Lost is final: nobody is given up before the operator has listened for as long as an Offline verdict takes, or the grace if that is shorter. */
-const listenMs = 120_000;
+/**
+ * A longer time between two ticks means that this process, its machine or its clock was not running as it should: less
+ * than what a lease leaves after a poll was missed, more than a busy machine delays a timer.
+ */
+const awayMs = ({ leaseMs }: Times): number => Math.max(3000, Math.min(10_000, leaseMs / 3));
 
 /**
  * Deadlines: offers, queue times, leases and the grace of Unknown. Every non-terminal state has one, so that a stuck run
@@ -34,12 +33,12 @@ const listenMs = 120_000;
  * could not be reached say nothing about runners: after its start, or a standstill, they have time to come back first.
  */
 export const startSweeper = (options: SweeperOptions): Sweeper => {
-  const { ledger, logs, board } = options;
+  const { ledger, logs, board, times } = options;
   let busy = false;
   let backSince = options.now();
   let tickedAt = backSince;
 
-  const sweep = async (graceMs = options.graceMs): Promise<void> => {
+  const sweep = async (graceMs = times.unknownGraceMs): Promise<void> => {
     if (busy || board.size === 0) return;
     busy = true;
     try {
@@ -56,11 +55,12 @@ export const startSweeper = (options: SweeperOptions): Sweeper => {
 
   const tick = async (): Promise<void> => {
     const at = options.now();
-    if (Math.abs(at - tickedAt) > awayMs) backSince = at;
+    if (Math.abs(at - tickedAt) > awayMs(times)) backSince = at;
     tickedAt = at;
-    if (at - backSince < settleMs) return;
-    const listened = at - backSince >= Math.min(listenMs, options.graceMs);
-    await sweep(listened ? options.graceMs : Infinity);
+    if (at - backSince < times.settleMs) return;
+    // Lost is final: nobody is given up before the operator has listened for as long as an Offline verdict takes, or the grace if that is shorter.
+    const listened = at - backSince >= Math.min(times.offlineMs, times.unknownGraceMs);
+    await sweep(listened ? times.unknownGraceMs : Infinity);
   };
 
   const timer = setInterval(() => void tick(), everyMs);

@@ -17,6 +17,7 @@ import { createDispatch } from './dispatch.ts';
 import { Matcher } from './offers.ts';
 import { Sessions } from './sessions.ts';
 import { startSweeper } from './sweeper.ts';
+import { defaultTimes } from './times.ts';
 
 /** The production dispatcher over the production ledger and log store, with an injected clock. */
 export interface Bench {
@@ -32,7 +33,8 @@ export interface Bench {
 
 let folder = '';
 export let bench: Bench;
-export const graceMs = 900_000;
+export const times = defaultTimes;
+export const graceMs = times.unknownGraceMs;
 const errors: unknown[] = [];
 
 /** Opens one before each test of the calling file, and closes it after. */
@@ -49,11 +51,11 @@ const openBench = async (): Promise<void> => {
   let clock = (): number => start;
   const now = (): number => clock();
   const board = new Board();
-  const sessions = new Sessions({ runners, now });
-  const matcher = new Matcher({ board, sessions, ledger, now, onError: (error) => errors.push(error) });
-  const dispatch = createDispatch({ ledger, logs, board, sessions, matcher, now, random: () => 0.5 });
+  const sessions = new Sessions({ runners, onlineMs: times.onlineMs, now });
   const onError = (error: unknown): void => void errors.push(error);
-  const sweeper = startSweeper({ ledger, logs, board, now, graceMs, onError });
+  const matcher = new Matcher({ board, sessions, ledger, offerMs: times.offerMs, now, onError });
+  const dispatch = createDispatch({ ledger, logs, board, sessions, matcher, times, now, random: () => 0.5 });
+  const sweeper = startSweeper({ ledger, logs, board, times, now, onError });
   sweeper.stop();
   bench = { ledger, logs, board, sessions, dispatch, runners, sweep: () => sweeper.sweep(), now: start };
   clock = () => bench.now;

@@ -47,7 +47,7 @@ beforeAll(async () => {
     sources: {
       runs: nothing(),
       runners: nothing(),
-      directory: new Sessions({ runners: nothing(), now }),
+      directory: new Sessions({ runners: nothing(), onlineMs: 45_000, now }),
       ledger: fixture.ledger,
       logs,
       board: new Board(),

@@ -17,6 +17,7 @@ import {
 import { generationMismatch } from '../dispatch/errors.ts';
 import type { AuthenticatedRunner, Dispatch } from '../dispatch/contract.ts';
 import type { RunnerIdentity } from '../identity/contract.ts';
+import { version } from '../version.ts';
 import { answerPoll } from './poll.ts';
 import { proofOf } from '../http/proof.ts';
 
@@ -109,12 +110,20 @@ export const identityRoutes = (app: FastifyInstance, { identity }: RouteOptions)
 /** Looked at before the rest of the body, which another version may well write differently. */
 const checkVersion = async (request: FastifyRequest): Promise<void> => {
   const body: unknown = request.body;
-  const spoken = typeof body === 'object' && body !== null ? Reflect.get(body, 'protocolVersion') : undefined;
+  const read = (name: string): unknown =>
+    typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined;
+  const spoken = read('protocolVersion');
   if (typeof spoken !== 'number' || spoken === protocolVersion) return;
+  const runner = String(read('version')).slice(0, 64);
+  const older = spoken < protocolVersion;
   throw new OutriderError({
     code: 'ProtocolVersionUnsupported',
-    message: `The runner speaks protocol version ${spoken}, this operator version ${protocolVersion}.`,
-    action: `Upgrade the ${spoken < protocolVersion ? 'runner' : 'operator'}.`,
+    message:
+      `The runner (release ${runner}) speaks version ${spoken} of the runner protocol, this operator (release ${version}) ` +
+      `version ${protocolVersion} only.`,
+    action: older
+      ? `Upgrade the runner to release ${version}; it keeps its key, its registration and its journal.`
+      : `Upgrade the operator to release ${runner}, and its runners after it.`,
     details: { supported: [protocolVersion] },
   });
 };

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeLogBatch, logBatchType, paths, protocolVersion } from '@outrider/protocol';
+import { version } from '../version.ts';
 import { ApiFixture, nothing } from './fixture.ts';
 
 let server: ApiFixture;
@@ -168,14 +169,23 @@ describe('messages', () => {
       status: 200,
       body: { session: 's1' },
     });
-    const body = JSON.stringify({ ...session, protocolVersion: 2, shape: 'new' });
-    expect(await server.signed(paths.session, { body })).toMatchObject({
+    const newer = JSON.stringify({ ...session, version: '0.9.0', protocolVersion: 3, shape: 'new' });
+    expect(await server.signed(paths.session, { body: newer })).toMatchObject({
       status: 400,
       body: {
         code: 'ProtocolVersionUnsupported',
-        message: 'The runner speaks protocol version 2, this operator version 1.',
-        action: 'Upgrade the operator.',
-        details: { supported: [1] },
+        message: `The runner (release 0.9.0) speaks version 3 of the runner protocol, this operator (release ${version}) version 2 only.`,
+        action: 'Upgrade the operator to release 0.9.0, and its runners after it.',
+        details: { supported: [2] },
+      },
+    });
+    const older = JSON.stringify({ ...session, version: '0.0.9', protocolVersion: 1 });
+    expect(await server.signed(paths.session, { body: older })).toMatchObject({
+      status: 400,
+      body: {
+        code: 'ProtocolVersionUnsupported',
+        message: `The runner (release 0.0.9) speaks version 1 of the runner protocol, this operator (release ${version}) version 2 only.`,
+        action: `Upgrade the runner to release ${version}; it keeps its key, its registration and its journal.`,
       },
     });
   });

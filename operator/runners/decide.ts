@@ -4,7 +4,7 @@ import type { LiveRunner } from '../dispatch/contract.ts';
 import { conditionsFrom, findCondition, type Verdict } from '../kube/conditions.ts';
 import type { EventRecorder } from '../kube/contract.ts';
 import { kubeTime } from '../kube/instants.ts';
-import { degradedForMs, replicaOf, type Replica } from './replicas.ts';
+import { replicaOf, type Replica, type SilenceTimes } from './replicas.ts';
 import { judgeOnline, type OnlineVerdict } from './verdict.ts';
 
 export interface RunnerFacts {
@@ -15,6 +15,7 @@ export interface RunnerFacts {
   /** Milliseconds since the Unix epoch, as are all times here. */
   readonly now: number;
   readonly operatorStartedAt: number;
+  readonly times: SilenceTimes;
 }
 
 export interface RunnerDecision {
@@ -34,9 +35,9 @@ export const heartbeatEveryMs = 300_000;
 
 /** What the status should be, whether that is worth a write, and when it may change by mere time. */
 export const decideRunner = (facts: RunnerFacts): RunnerDecision => {
-  const { runner, now, operatorStartedAt } = facts;
-  const replicas = facts.live.map((live) => replicaOf(live, now));
-  const settledAt = operatorStartedAt + degradedForMs;
+  const { runner, now, operatorStartedAt, times } = facts;
+  const replicas = facts.live.map((live) => replicaOf(live, now, times));
+  const settledAt = operatorStartedAt + times.offlineMs;
   const verdict = judgeOnline({
     replicas,
     registered: facts.registered,
@@ -45,6 +46,7 @@ export const decideRunner = (facts: RunnerFacts): RunnerDecision => {
     name: runner.metadata.name,
     namespace: runner.metadata.namespace,
     now,
+    times,
     settled: now > settledAt,
   });
   const status = statusOf(facts, replicas, verdict);
@@ -69,24 +71,24 @@ const ready: Verdict = {
   message: 'The spec is accepted.',
 };
 
-const waiting: Verdict = {
+const waiting = ({ offlineMs }: SilenceTimes): Verdict => ({
   type: 'Online',
   status: 'Unknown',
   reason: 'OperatorStarting',
-  message: `The operator started less than ${degradedForMs / 1000} s ago and has not heard of it yet.`,
-};
+  message: `The operator started less than ${offlineMs / 1000} s ago and has not heard of it yet.`,
+});
 
 /** Tags that a status may list. */
 const mostTags = 32;
 
 const statusOf = (
-  { runner, now }: RunnerFacts,
+  { runner, now, times }: RunnerFacts,
   replicas: readonly Replica[],
   verdict: OnlineVerdict | undefined,
 ): RunnerStatus => {
   const { generation } = runner.metadata;
   const before = runner.status;
-  const { online, phase } = verdict ?? standing(before);
+  const { online, phase } = verdict ?? standing(before, times);
   return {
     observedGeneration: generation,
     conditions: conditionsFrom([ready, online], before?.conditions, { now, generation }),
@@ -97,8 +99,11 @@ const statusOf = (
 };
 
 /** What was said before, while nothing can be said yet. */
-const standing = (before: RunnerStatus | undefined): { online: Verdict; phase: RunnerStatus['phase'] } => ({
-  online: findCondition(before?.conditions, 'Online') ?? waiting,
+const standing = (
+  before: RunnerStatus | undefined,
+  times: SilenceTimes,
+): { online: Verdict; phase: RunnerStatus['phase'] } => ({
+  online: findCondition(before?.conditions, 'Online') ?? waiting(times),
   phase: before?.phase,
 });
 

@@ -1,5 +1,6 @@
 import type { Runner, RunnerStatus } from '@outrider/kinds';
 import type { LiveRunner } from '../dispatch/contract.ts';
+import { defaultTimes } from '../dispatch/times.ts';
 import { decideRunner, type RunnerDecision, type RunnerFacts } from './decide.ts';
 
 export const start = Date.parse('2026-11-22T12:00:00Z');
@@ -41,7 +42,15 @@ export const aLiveRunner = (over: Partial<LiveRunner> = {}): LiveRunner => ({
 });
 
 export const decide = (over: Partial<RunnerFacts> = {}): RunnerDecision =>
-  decideRunner({ runner: aRunner(), live: [], registered: 1, now, operatorStartedAt: start, ...over });
+  decideRunner({
+    runner: aRunner(),
+    live: [],
+    registered: 1,
+    now,
+    operatorStartedAt: start,
+    times: defaultTimes,
+    ...over,
+  });
 
 /** Seconds before now. */
 export const ago = (n: number): number => now - n * seconds;

@@ -7,6 +7,7 @@ import { runners as runnerType } from '../kube/resources.ts';
 import { queueKey } from '../kube/work-queue.ts';
 import { decideRunner } from './decide.ts';
 import { createRunnerIdentities } from './identities.ts';
+import type { SilenceTimes } from './replicas.ts';
 import { revokeRunner, type RevokeDeps } from './revoke.ts';
 
 export interface RunnerReconcilerDeps extends RevokeDeps {
@@ -15,16 +16,17 @@ export interface RunnerReconcilerDeps extends RevokeDeps {
   readonly status: StatusWriter;
   readonly events: EventRecorder;
   readonly logger: Logger;
+  readonly times: SilenceTimes;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }
 
 /**
  * Owns Runner.status and ends what a revoked Runner may do. Looks again when the resource or its live sessions change, and
- * when silence alone changes what is to be said. Its start is the operator's for "no Offline in the first 120 s".
+ * when silence alone changes what is to be said. Its start is the operator's for "no Offline before offlineMs".
  */
 export const startRunnerReconciler = (deps: RunnerReconcilerDeps): Controller => {
-  const { runners, directory, status, events, logger, now } = deps;
+  const { runners, directory, status, events, logger, times, now } = deps;
   const identities = createRunnerIdentities(deps.ledger, now);
   const operatorStartedAt = now();
   /** Phase last announced by uid: the cache may still show the one before it. */
@@ -43,7 +45,7 @@ export const startRunnerReconciler = (deps: RunnerReconcilerDeps): Controller =>
       }
       const known = await identities.of(namespace, name);
       const registered = known.filter(({ revokedAt }) => revokedAt === null).length;
-      const decision = decideRunner({ runner, live, registered, now: now(), operatorStartedAt });
+      const decision = decideRunner({ runner, live, registered, now: now(), operatorStartedAt, times });
       if (decision.status !== undefined)
         status.want(runnerType, runner, decision.status, { urgent: decision.urgent });
       const phase = decision.status?.phase;

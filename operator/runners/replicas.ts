@@ -1,9 +1,9 @@
 import type { LiveRunner } from '../dispatch/contract.ts';
+import type { Times } from '../dispatch/times.ts';
 
-/** Without contact for so long (and without an open poll) a replica is no longer Online, in milliseconds. */
-export const onlineForMs = 45_000;
-/** Without contact for longer than this it is Offline. */
-export const degradedForMs = 120_000;
+/** What is concluded from silence. */
+export type SilenceTimes = Pick<Times, 'onlineMs' | 'offlineMs'>;
+
 /** A replica that has been gone for so long is taken as removed, not as missing. */
 const removedAfterMs = 24 * 3_600_000;
 
@@ -20,15 +20,15 @@ export interface Replica {
 /**
  * Where each replica stands:
  *
- *   Online ──45 s without contact──▶ Late ──120 s──▶ Gone        any ──good-bye──▶ Closed
- *      ▲──────────────contact────────┴───────────────┴──────────────────────────────┘
+ *   Online ──onlineMs without contact──▶ Late ──offlineMs──▶ Gone        any ──good-bye──▶ Closed
+ *      ▲────────────────contact──────────┴───────────────────┴──────────────────────────────┘
  */
-export const replicaOf = (live: LiveRunner, now: number): Replica => {
+export const replicaOf = (live: LiveRunner, now: number, times: SilenceTimes): Replica => {
   if (live.closed) return { live, state: 'Closed', until: Infinity };
-  const lateAt = live.lastContact + onlineForMs;
-  const goneAt = live.lastContact + degradedForMs;
+  const lateAt = live.lastContact + times.onlineMs;
+  const goneAt = live.lastContact + times.offlineMs;
   // An open poll is contact; that it closes is not announced, so it is looked at again when a silence could count.
-  if (live.connected) return { live, state: 'Online', until: Math.max(lateAt, now + onlineForMs / 3) };
+  if (live.connected) return { live, state: 'Online', until: Math.max(lateAt, now + times.onlineMs / 3) };
   if (now <= lateAt) return { live, state: 'Online', until: lateAt };
   if (now <= goneAt) return { live, state: 'Late', until: goneAt };
   return { live, state: 'Gone', until: live.lastContact + removedAfterMs };

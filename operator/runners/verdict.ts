@@ -1,7 +1,7 @@
 import type { RunnerPhase } from '@outrider/kinds';
 import type { Verdict } from '../kube/conditions.ts';
 import { kubeTime } from '../kube/instants.ts';
-import { degradedForMs, missingReplicas, onlineForMs, type Replica } from './replicas.ts';
+import { missingReplicas, type Replica, type SilenceTimes } from './replicas.ts';
 
 /** What is said of whether a runner can be reached: the phase and the condition Online. */
 export interface OnlineVerdict {
@@ -19,6 +19,7 @@ export interface OnlineFacts {
   readonly name: string;
   readonly namespace: string;
   readonly now: number;
+  readonly times: SilenceTimes;
   /** The operator has run for long enough that silence means something. */
   readonly settled: boolean;
 }
@@ -70,14 +71,14 @@ const judgeConnected = (facts: OnlineFacts, online: readonly Replica[]): OnlineV
 };
 
 const judgeSilent = (facts: OnlineFacts): OnlineVerdict | undefined => {
-  const { replicas, registered, settled, name, namespace } = facts;
+  const { replicas, registered, settled, name, namespace, times } = facts;
   const since = kubeTime(Math.max(0, ...replicas.map(({ live }) => live.lastContact)));
   if (replicas.some(({ state }) => state === 'Late'))
     return verdict(
       'Degraded',
       'Unknown',
       'HeartbeatMissing',
-      `Nothing has been heard of it since ${since}, for more than ${onlineForMs / 1000} s.`,
+      `Nothing has been heard of it since ${since}, for more than ${times.onlineMs / 1000} s.`,
     );
   if (replicas.length > 0 && replicas.every(({ state }) => state === 'Closed'))
     return verdict('Offline', 'False', 'Drained', `It stopped gracefully; its last contact was at ${since}.`);
@@ -91,8 +92,8 @@ const judgeSilent = (facts: OnlineFacts): OnlineVerdict | undefined => {
   if (!settled) return undefined;
   const silent =
     replicas.length > 0
-      ? `since ${since}, for more than ${degradedForMs / 1000} s`
-      : `since the operator started, more than ${degradedForMs / 1000} s ago`;
+      ? `since ${since}, for more than ${times.offlineMs / 1000} s`
+      : `since the operator started, more than ${times.offlineMs / 1000} s ago`;
   return verdict(
     'Offline',
     'False',

@@ -42,7 +42,7 @@ const follow = () => {
     targets: { ...createCacheStore<Target>(onError), synced },
     ledger,
     board: new Board(),
-    sessions: new Sessions({ runners: createCacheStore<Runner>(onError), now }),
+    sessions: new Sessions({ runners: createCacheStore<Runner>(onError), onlineMs: 45_000, now }),
     status: { want: () => undefined, flush: () => synced, stop: () => synced },
     events: { record: () => undefined },
     now,

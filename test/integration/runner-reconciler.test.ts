@@ -76,6 +76,7 @@ beforeAll(() => {
     status,
     events,
     logger,
+    times: { onlineMs: 45_000, offlineMs: 120_000 },
     now: () => clock,
   });
 });
