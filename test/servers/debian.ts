@@ -9,6 +9,7 @@ const SAVED_POLICY = '/usr/sbin/policy-rc.d.outrider-saved';
 const UNITS: Readonly<Record<string, readonly string[]>> = {
   'openssh-server': ['ssh.service', 'ssh.socket'],
   containerd: ['containerd.service'],
+  postgresql: ['postgresql.service'],
 };
 
 /** Programs that count as the package, wherever they come from: Docker, for instance, has its own containerd. */
