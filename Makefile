@@ -40,8 +40,8 @@ cluster-down: $(INSTALLED) ## End what `make cluster` started
 	@$(TS) test/servers/cluster-down.ts
 
 .PHONY: test
-test: build ## All tests: unit, component, integration, end to end (12 min; 10 more the first time)
-	@$(TS) test/run.ts unit component integration e2e
+test: build ## All tests: unit, component, integration, end to end, a few faults (15 min; 10 more the first time)
+	@$(TS) test/run.ts unit component integration e2e faults
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Fast tests (40 s)
@@ -56,8 +56,12 @@ test-integration: build ## Tests against real servers, one API server for all
 	@$(TS) test/run.ts integration
 
 .PHONY: test-e2e
-test-e2e: build ## The shipped bundles against real servers, faults included
+test-e2e: build ## The shipped bundles against real servers
 	@$(TS) test/run.ts e2e
+
+.PHONY: faults
+faults: build ## The whole fault matrix, recorded in docs/reliability.md (30 min)
+	@$(TS) test/faults/main.ts
 
 .PHONY: bench
 bench: build ## Measure latency, API server writes and memory into docs/benchmarks.md (4 min)

@@ -21,7 +21,10 @@ const component = [
   'runner/transports/ssh-pool.test.ts',
 ];
 
-/** Four projects: `unit` (under a minute) and `component` beside the source, `integration` against one API server, `e2e` in series. */
+/**
+ * Five projects: `unit` (under a minute) and `component` beside the source, `integration` against one API server, `e2e` and
+ * `faults` in series.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -57,6 +60,18 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/e2e/setup.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        resolve: shared,
+        ssr: { resolve: shared },
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
           globalSetup: ['test/e2e/setup.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
