@@ -135,5 +135,5 @@ test('without a registration and without a token run says how to get one', async
 
 test('help and version end with 0 on standard output', async () => {
   expect(await call(['--help'])).toMatchObject({ code: 0, err: '' });
-  expect((await call(['version'])).out).toMatch(/^outrider-runner \d+\.\d+\.\d+ \(protocol 1, node /);
+  expect((await call(['version'])).out).toMatch(/^outrider-runner \d+\.\d+\.\d+ \(protocol 2, node /);
 });

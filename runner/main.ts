@@ -31,6 +31,7 @@ const refusals = new Set<string>([
   'RegistrationTokenInvalid',
   'RegistrationTokenExpired',
   'RegistrationTokenUsed',
+  'ProtocolVersionUnsupported',
 ]);
 
 export interface Surroundings {
@@ -133,8 +134,14 @@ const work = async (context: Context, onAgent: (agent: Agent) => void): Promise<
   const registration = (await loadRegistration(config.stateDir)) ?? (await joinOperator(context));
   await privateFolder(config.stateDir);
   // First: it holds the lock of the state folder.
+  const folder = join(config.stateDir, 'journal');
   const journal = await openJournal({
-    folder: join(config.stateDir, 'journal'),
+    folder,
+    onCut: (bytes) =>
+      logger.warn('the end of the journal was cut or damaged and is left out; it had not been acknowledged', {
+        folder,
+        bytes,
+      }),
     maxBytes: config.journalBytes,
     // Twice the slots: finished attempts keep their logs until the operator has them.
     slotBytes: Math.min(maxSlotBytes, Math.floor(config.journalBytes / (2 * config.capacity))),

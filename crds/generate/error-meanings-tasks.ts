@@ -273,5 +273,11 @@ export const targetErrors: ErrorSection = {
       when: 'Another process uses the state folder.',
       action: 'Stop it, or give this runner a state folder and a registration of its own.',
     },
+    {
+      code: 'JournalDamaged',
+      when: "Records in the middle of the runner's journal are unreadable, so the runner does not start.",
+      action:
+        'Check the disk and look on the targets for what still runs, then move the journal file away and start again.',
+    },
   ],
 };

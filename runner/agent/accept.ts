@@ -3,6 +3,7 @@ import type { ExecutionHost } from '../execution/contract.ts';
 import type { Journal } from '../journal/contract.ts';
 import type { RunnerApi } from './api.ts';
 import { stopReason, type Attempt, type Attempts } from './attempts.ts';
+import type { Leases } from './leases.ts';
 import { problemFields, type Logger } from './log.ts';
 import { asOutriderError, type Persist } from './persist.ts';
 import type { Reports } from './report-loop.ts';
@@ -20,7 +21,8 @@ export interface AcceptOptions {
   readonly reports: Reports;
   readonly starter: Starter;
   readonly host: Pick<ExecutionHost, 'prepare'>;
-  /** False while draining. */
+  readonly leases: Pick<Leases, 'now' | 'renewed'>;
+  /** False while draining, and while the journal has no room. */
   readonly taking: () => boolean;
   readonly stop: AbortSignal;
   readonly logger: Logger;
@@ -37,7 +39,7 @@ const answerMs = 1000;
 
 /** Offer → journal (fsync) → accept → only what the operator has recorded starts. */
 export const createAcceptor = (options: AcceptOptions): Acceptor => {
-  const { api, persist, journal, attempts, reports, starter, stop, logger } = options;
+  const { api, persist, journal, attempts, reports, starter, leases, stop, logger } = options;
 
   const inFlight = new Set<Promise<void>>();
 
@@ -93,15 +95,14 @@ export const createAcceptor = (options: AcceptOptions): Acceptor => {
     /** Those which a new session's inventory has not told us to abandon meanwhile. */
     const wanted = (): Attempt[] => journalled.filter((attempt) => stopReason(attempt) !== 'Abandoned');
     const answer = await persist(
-      (current) =>
-        api.accept(
-          {
-            session: current.session,
-            generation: current.generation,
-            attempts: wanted().map(({ ref }) => ref),
-          },
-          stop,
-        ),
+      async (current) => {
+        const { session: id, generation } = current;
+        const refs = wanted().map(({ ref }) => ref);
+        const sentAt = leases.now();
+        const response = await api.accept({ session: id, generation, attempts: refs }, stop);
+        leases.renewed(refs, sentAt);
+        return response;
+      },
       () => wanted().length > 0,
     );
     for (const attempt of answer === undefined ? [] : wanted()) attempts.enter(attempt, 'Starting');

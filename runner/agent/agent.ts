@@ -1,4 +1,4 @@
-import type { OutriderError, SessionRequest } from '@outrider/protocol';
+import type { AttemptRef, OutriderError, SessionRequest, SessionResponse } from '@outrider/protocol';
 import type { ExecutionHost } from '../execution/contract.ts';
 import type { Journal } from '../journal/contract.ts';
 import { createCredentialSource } from '../secrets/credentials.ts';
@@ -7,11 +7,14 @@ import { createRunnerApi, type RunnerApi } from './api.ts';
 import { createAttempts, type Attempts } from './attempts.ts';
 import { drain } from './drain.ts';
 import type { ProxySettings } from './exchange.ts';
+import { createHandIn, type HandIn } from './hand-in.ts';
 import type { Transport } from './http.ts';
 import type { RunnerKey } from './key.ts';
 import { createLeaseGuard } from './lease-guard.ts';
+import { createLeases } from './leases.ts';
 import { problemFields, type Logger } from './log.ts';
 import { createLogLoop } from './log-loop.ts';
+import { createOperatorSettings } from './operator-settings.ts';
 import { createHealthLog, createPersist } from './persist.ts';
 import { createPollLoop } from './poll-loop.ts';
 import { createRecovery, inventoryOf, type Recovery } from './recover.ts';
@@ -48,6 +51,10 @@ export interface Agent {
   interrupt(): void;
 }
 
+/** Those of the inventory whose leases the new session renews. */
+const continued = ({ attempts }: SessionResponse): AttemptRef[] =>
+  attempts.filter(({ decision }) => decision === 'Continue');
+
 /** How long killed work may take to end. */
 const killMs = 15_000;
 
@@ -67,7 +74,11 @@ export const createAgent = (options: AgentOptions): Agent => {
     options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs },
   );
   const attempts: Attempts = createAttempts({ capacity, journal, logger });
+  const settings = createOperatorSettings();
+  const leases = createLeases({ attempts, settings, stop, logger });
   const taking = (): boolean => !draining.signal.aborted && !stop.aborted;
+  /** What runs needs what is left of the disk. */
+  const accepting = (): boolean => taking() && !journal.full();
 
   const fatal = (error: OutriderError): void => {
     if (stop.aborted) return;
@@ -80,12 +91,18 @@ export const createAgent = (options: AgentOptions): Agent => {
 
   const health = createHealthLog(logger);
   // The loops below know each other; what is called later is reached through these.
-  const late: { acceptor?: Acceptor; recovery?: Recovery } = {};
+  const late: { acceptor?: Acceptor; recovery?: Recovery; handIn?: HandIn } = {};
   const sessions: Sessions = createSessions({
     api,
     request: options.session,
     inventory: () => inventoryOf(journal),
-    opened: (response) => late.recovery?.apply(response),
+    now: () => leases.now(),
+    opened: (response, sentAt) => {
+      settings.apply(response.settings);
+      late.recovery?.apply(response);
+      leases.renewed(continued(response), sentAt);
+      late.handIn?.apply(response);
+    },
     fatal,
     stop,
     health,
@@ -95,7 +112,7 @@ export const createAgent = (options: AgentOptions): Agent => {
   const offers: Acceptor['take'] = (list) => late.acceptor?.take(list);
 
   const join = (): (() => Promise<void>) => {
-    const free = (): number => (taking() ? attempts.free : 0);
+    const free = (): number => (accepting() ? attempts.free : 0);
     const reports = createReportLoop({ api, persist, free, offers, stop, logger });
     const logs = createLogLoop({ api, persist, journal, attempts, stop, logger });
     const results = createResults({ journal, attempts, reports, logs, logger });
@@ -128,20 +145,24 @@ export const createAgent = (options: AgentOptions): Agent => {
       reports,
       starter,
       host,
-      taking,
+      leases,
+      taking: accepting,
       stop,
       logger,
     });
     late.recovery = createRecovery({ journal, host, attempts, results, starter, logs, logger });
+    late.handIn = createHandIn({ api, persist, journal, stop, logger });
     const selfCheck = createSelfCheck(journal);
     const poll = createPollLoop({
       api,
       persist,
       attempts,
-      capacity,
+      capacity: () => (journal.full() ? Math.min(attempts.load, capacity) : capacity),
       draining: () => draining.signal.aborted,
       accepting: () => late.acceptor?.answered() ?? Promise.resolve(),
       selfCheck,
+      leases,
+      settings,
       offers,
       stop: AbortSignal.any([stop, leaving.signal]),
       logger,
@@ -158,7 +179,7 @@ export const createAgent = (options: AgentOptions): Agent => {
       );
     });
     return async () => {
-      await Promise.all([poll.run(), reports.run(), logs.run(), guard.run()]);
+      await Promise.all([poll.run(), reports.run(), logs.run(), guard.run(), leases.run()]);
       selfCheck.close();
     };
   };

@@ -8,6 +8,8 @@ import {
   type LogsResponse,
   type PollRequest,
   type PollResponse,
+  type RecoveryRequest,
+  type RecoveryResponse,
   type ReportsRequest,
   type ReportsResponse,
   type SessionRequest,
@@ -21,7 +23,7 @@ import type { Authorizer } from './token.ts';
 export interface RunnerApi {
   openSession(request: SessionRequest, signal: AbortSignal): Promise<SessionResponse>;
   /** Held by the operator for about 20 s. An error in the answer is thrown like any other. */
-  poll(request: PollRequest, signal: AbortSignal): Promise<PollResponse>;
+  poll(request: PollRequest, signal: AbortSignal, silenceMs?: number): Promise<PollResponse>;
   accept(request: AcceptRequest, signal: AbortSignal): Promise<AcceptResponse>;
   report(request: ReportsRequest, signal: AbortSignal): Promise<ReportsResponse>;
   logs(
@@ -30,6 +32,8 @@ export interface RunnerApi {
     signal: AbortSignal,
   ): Promise<LogsResponse>;
   credentials(jws: string, signal: AbortSignal): Promise<CredentialsResponse>;
+  /** Results that a restored ledger may have forgotten. */
+  recover(request: RecoveryRequest, signal: AbortSignal): Promise<RecoveryResponse>;
   close(request: CloseRequest, signal: AbortSignal): Promise<void>;
 }
 
@@ -42,7 +46,7 @@ export const createRunnerApi = (authorizer: Authorizer, options: { silenceMs?: n
   const post = async (
     lane: LaneName,
     path: string,
-    message: { body: object; signal: AbortSignal },
+    message: { body: object; signal: AbortSignal; silenceMs?: number | undefined },
   ): Promise<unknown> =>
     bodyOf(
       await authorizer.post({
@@ -51,6 +55,7 @@ export const createRunnerApi = (authorizer: Authorizer, options: { silenceMs?: n
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(message.body),
         signal: message.signal,
+        ...(message.silenceMs === undefined ? {} : { silenceMs: message.silenceMs }),
         ...silence,
       }),
     );
@@ -63,8 +68,8 @@ export const createRunnerApi = (authorizer: Authorizer, options: { silenceMs?: n
         settings: 'object',
         attempts: 'list',
       }),
-    poll: async (body, signal) => {
-      const answer = await post('poll', paths.poll, { body, signal });
+    poll: async (body, signal, silenceMs) => {
+      const answer = await post('poll', paths.poll, { body, signal, silenceMs });
       if (typeof answer === 'object' && answer !== null && 'error' in answer && answer.error !== undefined)
         throw problemToError(answer, 500);
       return objectWith<PollResponse>(answer, { offers: 'list', cancels: 'list' });
@@ -102,6 +107,8 @@ export const createRunnerApi = (authorizer: Authorizer, options: { silenceMs?: n
       });
       return objectWith<CredentialsResponse>(bodyOf(response), {});
     },
+    recover: async (body, signal) =>
+      objectWith<RecoveryResponse>(await post('control', paths.recovery, { body, signal }), {}),
     close: async (body, signal) => {
       await post('control', paths.close, { body, signal });
     },

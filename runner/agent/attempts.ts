@@ -4,6 +4,9 @@ import type { Journal } from '../journal/contract.ts';
 import type { Logger } from './log.ts';
 import { createWakeup, type Wakeup } from './waits.ts';
 
+/** `LeaseLost`: under `onLost: Retry` the operator may soon give the task to another runner. */
+export type AttemptStop = StopReason | 'LeaseLost';
+
 /**
  *   Accepting ──200──▶ Starting ──`started` fsynced──▶ Running ──▶ Finished ──result and log acknowledged──▶ (gone)
  *       │ refused          │ stopped, draining: released
@@ -19,9 +22,11 @@ export interface Attempt {
   readonly spec: TaskSpec;
   /** When its offer arrived (performance.now). */
   readonly arrivedAt: number;
-  /** Aborts with a StopReason. */
+  /** Aborts with an AttemptStop. */
   readonly stop: AbortController;
   phase: Phase;
+  /** When the last renewal of its lease was sent that the operator has acknowledged; milliseconds of `Leases.now`. */
+  renewedAt: number | undefined;
   resultAcknowledged: boolean;
   /** Bytes of framed log that the operator holds. */
   logOffset: number;
@@ -49,8 +54,8 @@ export interface Attempts {
   until(condition: () => boolean, options: { milliseconds: number; signal: AbortSignal }): Promise<boolean>;
 }
 
-export const stopReason = (attempt: Attempt): StopReason | undefined =>
-  attempt.stop.signal.aborted ? (attempt.stop.signal.reason as StopReason) : undefined;
+export const stopReason = (attempt: Attempt): AttemptStop | undefined =>
+  attempt.stop.signal.aborted ? (attempt.stop.signal.reason as AttemptStop) : undefined;
 
 const occupiesSlot = (attempt: Attempt): boolean => attempt.phase !== 'Finished';
 
@@ -58,7 +63,11 @@ const isSettled = (attempt: Attempt): boolean =>
   attempt.resultAcknowledged &&
   (attempt.logRefused || (attempt.logLength !== undefined && attempt.logOffset >= attempt.logLength));
 
-export const createAttempts = (options: { capacity: number; journal: Journal; logger: Logger }): Attempts => {
+export const createAttempts = (options: {
+  capacity: number;
+  journal: Pick<Journal, 'acknowledged'>;
+  logger: Logger;
+}): Attempts => {
   const { capacity, journal, logger } = options;
   const table = new Map<string, Attempt>();
   const waiters = new Set<Wakeup>();
@@ -87,6 +96,7 @@ export const createAttempts = (options: { capacity: number; journal: Journal; lo
         arrivedAt: performance.now(),
         stop: new AbortController(),
         phase,
+        renewedAt: undefined,
         resultAcknowledged: false,
         logOffset: 0,
         logLength: undefined,

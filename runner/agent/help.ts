@@ -49,6 +49,6 @@ export const helpText = (): string =>
     '  a third time        end at once; what is unreported is reported at the next start',
     '',
     'Exit status',
-    '  0 drained   1 error   2 wrong usage or configuration   3 revoked, or registration refused',
+    '  0 drained   1 error   2 wrong usage or configuration   3 revoked, or registration or protocol version refused',
     '',
   ].join('\n');

@@ -1,8 +1,10 @@
 import type { Cancel, Offer, PollRequest, PollResponse } from '@outrider/protocol';
 import type { RunnerApi } from './api.ts';
 import type { Attempts } from './attempts.ts';
+import type { Leases } from './leases.ts';
 import type { Logger } from './log.ts';
 import { problemFields } from './log.ts';
+import type { OperatorSettings } from './operator-settings.ts';
 import { asOutriderError, type Persist } from './persist.ts';
 import type { SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
@@ -15,7 +17,8 @@ export interface PollLoopOptions {
   readonly api: Pick<RunnerApi, 'poll'>;
   readonly persist: Persist;
   readonly attempts: Attempts;
-  readonly capacity: number;
+  /** Slots; no more than are in use while nothing new can be journalled. */
+  readonly capacity: () => number;
   readonly draining: () => boolean;
   /**
    * Resolves when the accepts now in flight are answered, or after a second: what was just accepted must not be missing
@@ -23,6 +26,8 @@ export interface PollLoopOptions {
    */
   readonly accepting: () => Promise<unknown>;
   readonly selfCheck: SelfCheck;
+  readonly leases: Pick<Leases, 'now' | 'renewed'>;
+  readonly settings: OperatorSettings;
   readonly offers: (offers: readonly Offer[]) => void;
   readonly stop: AbortSignal;
   readonly logger: Logger;
@@ -37,7 +42,7 @@ export interface PollLoop {
 
 /** One poll is always in flight, with free slots or without: it renews the leases and brings offers and cancels. */
 export const createPollLoop = (options: PollLoopOptions): PollLoop => {
-  const { api, persist, attempts, stop, logger } = options;
+  const { api, persist, attempts, leases, settings, stop, logger } = options;
   let inFlight = new AbortController();
 
   const request = (session: Session): PollRequest => {
@@ -45,7 +50,7 @@ export const createPollLoop = (options: PollLoopOptions): PollLoop => {
     return {
       session: session.session,
       generation: session.generation,
-      capacity: options.capacity,
+      capacity: options.capacity(),
       load: Math.min(attempts.load, 1000),
       held: attempts.held().slice(0, 1000),
       now: new Date().toISOString(),
@@ -64,6 +69,7 @@ export const createPollLoop = (options: PollLoopOptions): PollLoop => {
   };
 
   const apply = (response: PollResponse): boolean => {
+    settings.apply(response.settings);
     options.offers(response.offers);
     const stopped = response.cancels.map(cancel);
     return response.offers.length > 0 || stopped.includes(true);
@@ -75,7 +81,13 @@ export const createPollLoop = (options: PollLoopOptions): PollLoop => {
     const either = AbortSignal.any([signal, stop]);
     await options.accepting();
     return persist(
-      (session) => api.poll(request(session), either),
+      async (session) => {
+        const message = request(session);
+        const sentAt = leases.now();
+        const response = await api.poll(message, either, settings.pollSilenceMs);
+        leases.renewed(message.held, sentAt);
+        return response;
+      },
       () => !either.aborted,
     );
   };

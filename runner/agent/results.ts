@@ -6,9 +6,8 @@ import {
   type Problem,
   type TaskResult,
 } from '@outrider/protocol';
-import type { StopReason } from '@outrider/nodes/contract';
 import type { Journal } from '../journal/contract.ts';
-import type { Attempt, Attempts } from './attempts.ts';
+import type { Attempt, Attempts, AttemptStop } from './attempts.ts';
 import type { LogLoop } from './log-loop.ts';
 import type { Logger } from './log.ts';
 import { problemFields } from './log.ts';
@@ -27,12 +26,35 @@ export const failedResult = (problem: Problem, startedAt: string): UnloggedResul
 });
 
 /** How an attempt ended that was stopped before its executor was entered. */
-export const stoppedResult = (reason: StopReason, startedAt: string): UnloggedResult => ({
-  outcome: reason === 'TimedOut' ? 'TimedOut' : 'Cancelled',
-  reason: reason === 'TimedOut' ? 'TimedOut' : 'Cancelled',
-  message: 'It was stopped before anything ran.',
-  startedAt,
-});
+export const stoppedResult = (reason: AttemptStop, startedAt: string): UnloggedResult => {
+  if (reason === 'LeaseLost')
+    return {
+      outcome: 'Failed',
+      reason: 'Lost',
+      message: `${leaseLost} Nothing of it had run.`,
+      startedAt,
+    };
+  const outcome = reason === 'TimedOut' ? 'TimedOut' : 'Cancelled';
+  return { outcome, reason: outcome, message: 'It was stopped before anything ran.', startedAt };
+};
+
+const leaseLost =
+  'The runner could not renew the lease of this attempt, so it ended it: the operator may run the step elsewhere.';
+
+/** What the executor says of an attempt that was ended for its lease. One that came to its own end before stands. */
+export const leaseLostResult = (result: TaskResult): TaskResult => {
+  if (result.outcome !== 'Cancelled') return result;
+  const rest =
+    result.unconfirmed === true
+      ? `Whether all of it ended could not be checked: ${result.message ?? 'the executor did not say why.'}`
+      : 'Nothing of it is left running. How far it got is not known.';
+  return {
+    ...result,
+    outcome: 'Failed',
+    reason: 'Lost',
+    message: `${leaseLost} ${rest}`.slice(0, maxMessage),
+  };
+};
 
 export interface Results {
   /** Seals the log and completes the result; a log that the disk does not take is named without a digest. Never rejects. */

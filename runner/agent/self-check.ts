@@ -11,13 +11,16 @@ export interface SelfCheck {
 }
 
 /** Looks at the journal's space and at the event loop's delay since the last look. Clock skew is the operator's to judge. */
-export const createSelfCheck = (journal: Pick<Journal, 'nearlyFull'>): SelfCheck => {
+export const createSelfCheck = (journal: Pick<Journal, 'nearlyFull' | 'full'>): SelfCheck => {
   const delays = monitorEventLoopDelay({ resolution: 20 });
   delays.enable();
   return {
     degraded: () => {
       const reasons: string[] = [];
-      if (journal.nearlyFull()) reasons.push('JournalNearlyFull: less than a tenth of the journal is free');
+      if (journal.full())
+        reasons.push('JournalFull: the file system of the journal is full, so no new work is taken');
+      else if (journal.nearlyFull())
+        reasons.push('JournalNearlyFull: less than a tenth of the journal is free');
       const worst = Math.round(delays.max / 1e6);
       delays.reset();
       if (worst > eventLoopDelayMs)

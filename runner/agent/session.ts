@@ -26,7 +26,9 @@ export interface SessionOptions {
   readonly request: Omit<SessionRequest, 'inventory'>;
   readonly inventory: () => InventoryItem[];
   /** Applies the operator's decisions; called before anything is sent under the new session. */
-  readonly opened: (response: SessionResponse) => void;
+  readonly opened: (response: SessionResponse, sentAt: number) => void;
+  /** Milliseconds of `Leases.now`. */
+  readonly now: () => number;
   /** The runner must end. */
   readonly fatal: (error: OutriderError) => void;
   readonly stop: AbortSignal;
@@ -52,8 +54,9 @@ export const createSessions = (options: SessionOptions): Sessions => {
   let opening: Promise<Session | undefined> | undefined;
 
   const tryOpen = async (): Promise<Session> => {
+    const sentAt = options.now();
     const response = await api.openSession({ ...options.request, inventory: options.inventory() }, stop);
-    options.opened(response);
+    options.opened(response, sentAt);
     health.answered();
     logger.info('session opened', { session: response.session });
     return { session: response.session, generation: response.generation };

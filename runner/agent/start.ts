@@ -6,7 +6,13 @@ import { stopReason, type Attempt, type Attempts } from './attempts.ts';
 import type { LeaseGuard } from './lease-guard.ts';
 import { problemFields, type Logger } from './log.ts';
 import type { Reports } from './report-loop.ts';
-import { failedResult, stoppedResult, type Results, type UnloggedResult } from './results.ts';
+import {
+  failedResult,
+  leaseLostResult,
+  stoppedResult,
+  type Results,
+  type UnloggedResult,
+} from './results.ts';
 
 export interface StartOptions {
   readonly journal: Journal;
@@ -38,6 +44,9 @@ interface Ended {
   readonly result: TaskResult;
   readonly startLatencyUs?: number;
 }
+
+const ended = (attempt: Attempt, result: TaskResult): TaskResult =>
+  stopReason(attempt) === 'LeaseLost' ? leaseLostResult(result) : result;
 
 export const createStarter = (options: StartOptions): Starter => {
   const { journal, host, credentials, attempts, reports, results, guard, logger } = options;
@@ -90,10 +99,10 @@ export const createStarter = (options: StartOptions): Starter => {
     });
     const stop = (): void => {
       const reason = stopReason(attempt);
-      if (reason !== undefined) host.stop(attempt.ref, reason);
+      if (reason !== undefined) host.stop(attempt.ref, reason === 'LeaseLost' ? 'Cancelled' : reason);
     };
     attempt.stop.signal.addEventListener('abort', stop, { once: true });
-    const result = await execution;
+    const result = ended(attempt, await execution);
     if (entered === undefined) return { result };
     return { result, startLatencyUs: Math.max(0, Math.round((entered - attempt.arrivedAt) * 1000)) };
   };
@@ -110,6 +119,8 @@ export const createStarter = (options: StartOptions): Starter => {
     }
     try {
       const credential = await fetchCredential(attempt);
+      // Time may have jumped since the start was journalled, and with it the attempt may be another runner's.
+      await guard.ready();
       const stopped = stopReason(attempt);
       if (stopped !== undefined) return await sealed(attempt, stoppedResult(stopped, startedAt));
       return await enterExecutor(attempt, credential);

@@ -60,6 +60,12 @@ const changeOf = (record: Change): Partial<AttemptEntry> => {
   return change;
 };
 
+/** What is kept of an attempt for a restored ledger: its result, and not what it was asked to do. */
+const evidenceOf = ({ handle: _handle, ...entry }: AttemptEntry): AttemptEntry => ({
+  ...entry,
+  spec: { ...entry.spec, input: {} },
+});
+
 /** The one place where a record changes what is known: at run time once it is durable, and when the log is replayed. */
 export const applyRecord = (entries: Map<string, AttemptEntry>, record: JournalRecord): void => {
   const key = attemptKey(record);
@@ -70,7 +76,9 @@ export const applyRecord = (entries: Map<string, AttemptEntry>, record: JournalR
     entries.set(key, { task, epoch, generation, spec, state: 'Accepted' });
   } else {
     const entry = entries.get(key);
-    if (entry !== undefined) entries.set(key, { ...entry, ...changeOf(record) });
+    if (entry === undefined) return;
+    const changed = { ...entry, ...changeOf(record) };
+    entries.set(key, record.k === 'acknowledged' ? evidenceOf(changed) : changed);
   }
 };
 

@@ -36,11 +36,13 @@ export interface Journal {
   /** Calls `listener` whenever bytes were appended to any attempt; returns the unsubscribe function. */
   onAppend(listener: (ref: AttemptRef) => void): () => void;
   finished(ref: AttemptRef, result: TaskResult): Promise<void>;
-  /** The operator has result and log: kept 7 days, then removed. */
+  /** The operator has result and log: the result is kept for 7 days, as far as there is room, without what was asked for. */
   acknowledged(ref: AttemptRef): Promise<void>;
   /** An offer that was declined, released or abandoned. */
   forget(ref: AttemptRef): Promise<void>;
   /** True when less than a tenth of the space is left: the runner reports itself degraded. */
   nearlyFull(): boolean;
+  /** True when the file system has no room for the records of another attempt: nothing new is to be accepted. */
+  full(): boolean;
   close(): Promise<void>;
 }

@@ -37,6 +37,15 @@ export const journalFailed = (folder: string, cause: unknown): OutriderError =>
     { cause },
   );
 
+/** Thrown when recorded attempts are unreadable: going on without them could run a step a second time. */
+export const journalDamaged = (path: string, offset: number): OutriderError =>
+  new OutriderError({
+    code: 'JournalDamaged',
+    message: `The journal ${path} is damaged at byte ${offset}, before records that were written later: what this runner had taken on is no longer known.`,
+    action:
+      'Check the disk and look on the targets for what still runs. Then move the file away and start again: the operator treats what this runner had open as lost, by the onLost policy of each step.',
+  });
+
 export const journalLocked = (folder: string, owner: number): OutriderError =>
   new OutriderError({
     code: 'JournalLocked',

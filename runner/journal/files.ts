@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 
 export const fileMode = 0o600;
@@ -22,4 +23,10 @@ export const ensureFolder = async (folder: string): Promise<void> => {
   } finally {
     await handle.close();
   }
+};
+
+/** What the file system of a folder still takes from a user that is not privileged. */
+export const freeBytes = (folder: string): number => {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 };

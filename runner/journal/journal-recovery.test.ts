@@ -87,3 +87,68 @@ describe('torn tails', () => {
     );
   });
 });
+
+describe('damage', () => {
+  test('before records that were synced later is refused with the place, and the file is left as it is', async () => {
+    const journal = await desk.open();
+    await journal.accepted(ref('a'), record);
+    await journal.started(ref('a'), instant);
+    await journal.accepted(ref('b'), record);
+    await journal.close();
+    const path = join(desk.folder, 'journal.log');
+    const whole = await readFile(path);
+    const started = whole.indexOf('"k":"started"');
+    const damaged = Buffer.from(whole);
+    damaged[started] = 0;
+    await writeFile(path, damaged);
+    const start = whole.lastIndexOf('{', started) - 8;
+    await expect(desk.open()).rejects.toMatchObject({
+      code: 'JournalDamaged',
+      message: `The journal ${path} is damaged at byte ${start}, before records that were written later: what this runner had taken on is no longer known.`,
+    });
+    expect(await readFile(path)).toEqual(damaged);
+  });
+
+  test('in what was written when the journal was last opened is refused too', async () => {
+    const journal = await desk.open();
+    await journal.accepted(ref('a'), record);
+    await journal.close();
+    await (await desk.open()).close();
+    const path = join(desk.folder, 'journal.log');
+    const file = await readFile(path);
+    file[file.indexOf('"entry"')] = 0;
+    await writeFile(path, file);
+    await expect(desk.open()).rejects.toMatchObject({ code: 'JournalDamaged' });
+  });
+
+  test('in one batch that was never synced costs that batch only, and is told', async () => {
+    const journal = await desk.open();
+    await journal.accepted(ref('a'), record);
+    await journal.close();
+    const path = join(desk.folder, 'journal.log');
+    const again = await desk.open();
+    const before = (await readFile(path)).length;
+    // One group commit: a power cut may keep its second record without its first.
+    await Promise.all([again.started(ref('a'), instant), again.accepted(ref('b'), record)]);
+    await again.close();
+    const file = await readFile(path);
+    file.fill(0, before, before + 20);
+    await writeFile(path, file);
+    const cuts: number[] = [];
+    const torn = await desk.open({ onCut: (bytes) => cuts.push(bytes) });
+    expect(torn.attempts().map(({ task, state }) => [task, state])).toEqual([['a', 'Accepted']]);
+    expect(cuts).toEqual([file.length - before]);
+  });
+});
+
+test('zeros that a power cut left at the end of the record log are cut off', async () => {
+  const journal = await desk.open();
+  await journal.accepted(ref('a'), record);
+  await journal.close();
+  const path = join(desk.folder, 'journal.log');
+  const { length } = await readFile(path);
+  await truncate(path, length + 9000);
+  const cuts: number[] = [];
+  expect((await desk.open({ onCut: (bytes) => cuts.push(bytes) })).attempts()).toHaveLength(1);
+  expect(cuts).toEqual([9000]);
+});

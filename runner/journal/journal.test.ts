@@ -152,3 +152,18 @@ describe('space', () => {
     expect(journal.nearlyFull()).toBe(false);
   });
 });
+
+describe('acknowledged results', () => {
+  test('are kept without what was asked for, and the oldest go when they need more room than they have', async () => {
+    const journal = await desk.open({ keptBytes: 2000 });
+    for (const task of ['a', 'b', 'c']) await complete(journal, ref(task), 'line\n');
+    const kept = journal.attempts();
+    expect(kept.map(({ task, state }) => [task, state])).toEqual([
+      ['b', 'Acknowledged'],
+      ['c', 'Acknowledged'],
+    ]);
+    expect(kept[0]).toMatchObject({ generation: 'g1', spec: { input: {} }, result: { exitCode: 0 } });
+    await journal.close();
+    expect((await desk.open({ keptBytes: 1000 })).attempts().map(({ task }) => task)).toEqual(['c']);
+  });
+});

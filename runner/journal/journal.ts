@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -13,8 +12,10 @@ import {
 } from './attempt-records.ts';
 import type { Journal, JournalledAttempt } from './contract.ts';
 import { journalFull, misuse } from './failures.ts';
-import { ensureFolder } from './files.ts';
+import { ensureFolder, freeBytes } from './files.ts';
+import { KeptResults } from './kept-results.ts';
 import { lockFolder } from './lock.ts';
+import { logName } from './log-name.ts';
 import { LogSpace } from './log-space.ts';
 import { RecordLog } from './record-log.ts';
 
@@ -27,19 +28,16 @@ export interface JournalOptions {
   readonly slotBytes?: number;
   /** From this length on the record log is compacted while the runner runs. @default 64 MiB */
   readonly compactBytes?: number;
+  /** Room for acknowledged results in the record log. @default 32 MiB */
+  readonly keptBytes?: number;
+  /** So many bytes at the end of the record log were cut or damaged; nothing of them had been acknowledged. */
+  readonly onCut?: (bytes: number) => void;
   /** Milliseconds since the Unix epoch. @default Date.now */
   readonly now?: () => number;
 }
 
-/** How long an acknowledged attempt is kept, for a ledger that is restored from a backup. */
-const keepAcknowledgedMs = 7 * 24 * 3_600_000;
-const expiryIntervalMs = 3_600_000;
-
-/** `<task>.<epoch>.log`; a task id that is no plain file name is replaced by its digest. */
-const logName = (ref: AttemptRef): string => {
-  const plain = /^[A-Za-z0-9_-]{1,64}$/.test(ref.task);
-  return `${plain ? ref.task : `~${createHash('sha256').update(ref.task).digest('hex')}`}.${ref.epoch}.log`;
-};
+/** Kept free of new attempts, so that those which run can record their ends. */
+const reservedBytes = 4_194_304;
 
 class FileJournal implements Journal {
   readonly #folder: string;
@@ -49,13 +47,13 @@ class FileJournal implements Journal {
   readonly #compactBytes: number;
   readonly #now: () => number;
   readonly #space: LogSpace;
+  readonly #kept: KeptResults;
   readonly #entries = new Map<string, AttemptEntry>();
   /** Logs of attempts that are not acknowledged. */
   readonly #logs = new Map<string, AttemptLog>();
   readonly #listeners = new Set<(ref: AttemptRef) => void>();
   readonly #unlock: () => Promise<void>;
   #records: RecordLog | undefined;
-  #nextExpiry = 0;
 
   constructor(options: JournalOptions, unlock: () => Promise<void>) {
     this.#folder = options.folder;
@@ -65,11 +63,12 @@ class FileJournal implements Journal {
     this.#compactBytes = options.compactBytes ?? 67_108_864;
     this.#now = options.now ?? Date.now;
     this.#space = new LogSpace(this.#maxBytes, this.#slotBytes);
+    this.#kept = new KeptResults(options.keptBytes ?? 33_554_432);
     this.#unlock = unlock;
   }
 
   /** Rebuilds from disk what an earlier process knew. */
-  async recover(): Promise<void> {
+  async recover(onCut: (bytes: number) => void = () => undefined): Promise<void> {
     await ensureFolder(this.#logFolder);
     const entries = this.#entries;
     this.#records = await RecordLog.open(
@@ -77,10 +76,15 @@ class FileJournal implements Journal {
         path: join(this.#folder, 'journal.log'),
         snapshot: () => Array.from(entries.values(), snapshotOf),
         compactBytes: this.#compactBytes,
+        onCut,
       },
       (record) => applyRecord(entries, record as JournalRecord),
     );
-    for (const [key, entry] of entries) if (this.#isExpired(entry)) entries.delete(key);
+    for (const [key, entry] of entries) if (entry.state === 'Acknowledged') this.#kept.add(key, entry);
+    for (const key of this.#kept.surplus(this.#now())) {
+      this.#kept.remove(key);
+      entries.delete(key);
+    }
     for (const entry of entries.values()) await this.#recoverLog(entry);
     const known = new Set(Array.from(entries.values(), logName));
     for (const name of await readdir(this.#logFolder))
@@ -176,16 +180,18 @@ class FileJournal implements Journal {
     if (entry.state === 'Acknowledged') return;
     await this.#record({ k: 'acknowledged', task: ref.task, epoch: ref.epoch, at: this.#now() });
     this.#space.yield(key, this.logLength(ref));
+    this.#kept.add(key, this.#entries.get(key) ?? entry);
     const log = this.#logs.get(key);
     this.#logs.delete(key);
     await log?.close();
-    await this.#expire();
+    for (const old of this.#kept.surplus(this.#now())) await this.#forgetKept(old);
   }
 
   async forget(ref: AttemptRef): Promise<void> {
     const key = attemptKey(ref);
     if (!this.#entries.has(key)) return;
     await this.#record({ k: 'forgotten', task: ref.task, epoch: ref.epoch });
+    this.#kept.remove(key);
     const log = this.#logs.get(key);
     this.#logs.delete(key);
     await log?.close();
@@ -197,6 +203,10 @@ class FileJournal implements Journal {
     let bytes = this.#records?.size ?? 0;
     for (const log of this.#logs.values()) bytes += log.length;
     return bytes > this.#maxBytes * 0.9;
+  }
+
+  full(): boolean {
+    return freeBytes(this.#folder) < reservedBytes;
   }
 
   async close(): Promise<void> {
@@ -263,28 +273,24 @@ class FileJournal implements Journal {
     await this.#record({ k: 'evicted', task: entry.task, epoch: entry.epoch });
   }
 
-  #isExpired(entry: AttemptEntry): boolean {
-    return entry.acknowledgedAt !== undefined && entry.acknowledgedAt + keepAcknowledgedMs < this.#now();
-  }
-
-  async #expire(): Promise<void> {
-    if (this.#now() < this.#nextExpiry) return;
-    this.#nextExpiry = this.#now() + expiryIntervalMs;
-    for (const entry of this.#entries.values()) if (this.#isExpired(entry)) await this.forget(entry);
+  async #forgetKept(key: string): Promise<void> {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) await this.forget(entry);
   }
 }
 
 /**
  * Opens the runner's journal in `folder`, or makes one. Recovers from whatever an earlier process left.
  *
- * @throws OutriderError JournalLocked when another process has it, JournalFull or JournalFailed when it cannot be written.
+ * @throws OutriderError JournalLocked when another process has it, JournalDamaged when what it recorded is unreadable,
+ * JournalFull or JournalFailed when it cannot be written.
  */
 export const openJournal = async (options: JournalOptions): Promise<Journal> => {
   await ensureFolder(options.folder);
   const unlock = await lockFolder(options.folder);
   const journal = new FileJournal(options, unlock);
   try {
-    await journal.recover();
+    await journal.recover(options.onCut);
   } catch (error) {
     await unlock();
     throw error;

@@ -1,12 +1,12 @@
 import { open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OutriderError } from '@outrider/protocol';
-import { isMissing, journalFailed, writeFailure } from './failures.ts';
+import { isMissing, journalDamaged, journalFailed, writeFailure } from './failures.ts';
 import { fileMode, syncFolder } from './files.ts';
-import { decodeRecords, encodeRecord, magic } from './record-format.ts';
+import { decodeRecords, encodeRecord, encodeSnapshot, magic, serialize } from './record-format.ts';
 
 interface Waiting {
-  readonly bytes: Uint8Array;
+  readonly json: string;
   /** Runs when the record is durable, before the caller hears of it and before any later record. */
   readonly apply: () => void;
   readonly resolve: () => void;
@@ -16,9 +16,11 @@ interface Waiting {
 export interface RecordLogOptions {
   readonly path: string;
   /** What a compacted log holds instead of its history. Asked only between batches, when all records are applied. */
-  readonly snapshot: () => Iterable<unknown>;
+  readonly snapshot: () => Iterable<object>;
   /** A log is compacted when it is longer than this and twice as long as it was after the last compaction. */
   readonly compactBytes: number;
+  /** So many bytes at the end were cut or damaged before they were acknowledged, and have been left out. */
+  readonly onCut: (bytes: number) => void;
 }
 
 /**
@@ -42,14 +44,19 @@ export class RecordLog {
     this.#compactedSize = size;
   }
 
-  /** Opens or creates the log, cuts a torn tail off and hands every record to `replay`, oldest first. */
+  /**
+   * Opens or creates the log, cuts a torn tail off and hands every record to `replay`, oldest first.
+   *
+   * @throws OutriderError JournalDamaged when records are unreadable that had been acknowledged; the file is left as it is.
+   */
   static async open(options: RecordLogOptions, replay: (record: unknown) => void): Promise<RecordLog> {
     const { path } = options;
     const file = await readFile(path).catch((error: unknown) => {
       if (isMissing(error)) return Buffer.alloc(0);
       throw error;
     });
-    const { records, end } = decodeRecords(file);
+    const { records, end, damaged } = decodeRecords(file);
+    if (damaged) throw journalDamaged(path, end);
     for (const record of records) replay(record);
     await rm(temporary(path), { force: true });
     const handle = await open(path, file.length === 0 ? 'w+' : 'r+', fileMode);
@@ -57,6 +64,7 @@ export class RecordLog {
     try {
       if (end === 0) await log.#begin();
       else if (end < file.length) await log.#cut();
+      if (end < file.length) options.onCut(file.length - end);
       await syncFolder(dirname(path));
     } catch (error) {
       await handle.close();
@@ -70,9 +78,9 @@ export class RecordLog {
   }
 
   /** @throws OutriderError JournalFull (nothing was recorded) or JournalFailed. */
-  append(record: unknown, apply: () => void): Promise<void> {
+  append(record: object, apply: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ bytes: encodeRecord(record), apply, resolve, reject });
+      this.#waiting.push({ json: serialize(record), apply, resolve, reject });
       this.#loop ??= this.#run();
     });
   }
@@ -80,9 +88,7 @@ export class RecordLog {
   /** Replaces history by the snapshot. The old file stays in force until the new one is whole and named. */
   async compact(): Promise<void> {
     const { path } = this.#options;
-    const blocks: Uint8Array[] = [magic];
-    for (const record of this.#options.snapshot()) blocks.push(encodeRecord(record));
-    const bytes = Buffer.concat(blocks);
+    const bytes = encodeSnapshot(this.#options.snapshot());
     const handle = await open(temporary(path), 'w+', fileMode);
     try {
       await handle.writeFile(bytes);
@@ -123,7 +129,7 @@ export class RecordLog {
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    const bytes = Buffer.concat(batch.map((waiting) => waiting.bytes));
+    const bytes = Buffer.concat(batch.map((waiting) => encodeRecord(waiting.json, this.#size)));
     try {
       await this.#writeAt(bytes, this.#size);
     } catch (error) {

@@ -101,6 +101,7 @@ export const errorStatus = {
   JournalFull: 0,
   JournalFailed: 0,
   JournalLocked: 0,
+  JournalDamaged: 0,
 } as const;
 
 export type ErrorCode = keyof typeof errorStatus;

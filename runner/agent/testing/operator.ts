@@ -14,6 +14,7 @@ import {
   type LogChunk,
   type Offer,
   type PollRequest,
+  type RecoveryRequest,
   type RegisterRequest,
   type Report,
   type SessionRequest,
@@ -53,6 +54,10 @@ export class TestOperator {
   readonly results = new Map<string, TaskResult>();
   readonly logs = new Map<string, Buffer>();
   readonly abandoned = new Set<string>();
+  /** The ledger was restored. */
+  recovering = false;
+  readonly recoveries: RecoveryRequest[] = [];
+  settings = { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 };
   closed = false;
   issued = 0;
   /** Called for each request with its number on that path, from 1. */
@@ -219,14 +224,18 @@ export class TestOperator {
       decision: this.abandoned.has(`${task}/${epoch}`) ? 'Abandon' : 'Continue',
       logOffset: this.logs.get(`${task}/${epoch}`)?.length ?? 0,
     }));
-    const settings = { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 };
-    return { session: this.session, generation: this.generation, settings, attempts };
+    const { session, generation, settings, recovering } = this;
+    return { session, generation, settings, attempts, recovering };
   }
 
   #act(path: string, message: unknown, response: ServerResponse): unknown {
     if (path === paths.poll) return this.#poll(message as PollRequest, response);
     if (path === paths.accept) return this.#accept(message as { attempts: AttemptRef[] });
     if (path === paths.reports) return this.#report(message as { reports: Report[] });
+    if (path === paths.recovery)
+      return {
+        accepted: this.recoveries.at(this.recoveries.push(message as RecoveryRequest) - 1)?.items.length,
+      };
     this.closed = true;
     return {};
   }
