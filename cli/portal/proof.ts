@@ -15,10 +15,15 @@ export interface ProvenHttp {
 const wantsNonce = (answer: HttpAnswer): boolean =>
   (answer.status === 400 || answer.status === 401) && headerOf(answer, 'dpop-nonce') !== undefined;
 
-export const withProofs = (http: HttpClient): ProvenHttp => {
-  let nonce: string | undefined;
+/** Most requests that are sent again with the nonce of their answer: each may reach another replica of the portal. */
+const repetitions = 4;
 
-  const send: ProvenHttp['send'] = async (request, { keys, accessToken }) => {
+type Proof = Parameters<ProvenHttp['send']>[1];
+
+export const withProofs = (http: HttpClient): ProvenHttp => {
+  let newest: string | undefined;
+
+  const send = async (request: HttpRequest, { keys, accessToken }: Proof, nonce: string | undefined) => {
     const url = http.url + (request.path.split('?')[0] ?? '');
     const proof = await generateProof(keys, url, request.method, nonce, accessToken);
     const answer = await http.send({
@@ -29,19 +34,24 @@ export const withProofs = (http: HttpClient): ProvenHttp => {
         ...(accessToken === undefined ? {} : { authorization: `DPoP ${accessToken}` }),
       },
     });
-    nonce = headerOf(answer, 'dpop-nonce') ?? nonce;
+    newest = headerOf(answer, 'dpop-nonce') ?? newest;
     return answer;
   };
 
   return {
     url: http.url,
-    /** At most one repetition, and only where the nonce was missing or old: other refusals stand. */
+    /** Repeated only where the nonce was missing, old or another replica's: other refusals stand. */
     send: async (request, proof) => {
-      const used = nonce;
-      const answer = await send(request, proof);
-      if (!wantsNonce(answer) || nonce === used) return answer;
-      for await (const _ of answer.body);
-      return send(request, proof);
+      let used = newest;
+      let answer = await send(request, proof, used);
+      for (let repeated = 0; repeated < repetitions; repeated += 1) {
+        const asked = headerOf(answer, 'dpop-nonce');
+        if (!wantsNonce(answer) || asked === used) break;
+        for await (const _ of answer.body);
+        used = asked;
+        answer = await send(request, proof, used);
+      }
+      return answer;
     },
   };
 };

@@ -27,6 +27,9 @@ interface AccessToken {
   readonly expiresAt: number;
 }
 
+/** Most requests that are sent again with the nonce of their answer. */
+const repetitions = 4;
+
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 /** RFC 9449 section 8: the server wants the nonce that it has just sent. */
@@ -47,11 +50,16 @@ export const createAuthorizer = (options: {
   now?: () => number;
 }): Authorizer => {
   const { transport, key, clientId, now = () => performance.now() } = options;
-  let nonce: string | undefined;
+  /** By lane: each keeps its connection, and with it its replica of the operator, whose nonces no other accepts. */
+  const nonces = new Map<LaneName, string>();
   let token: AccessToken | undefined;
   let renewal: Promise<AccessToken> | undefined;
 
-  const send = async (request: SignedRequest, accessToken?: string): Promise<HttpResponse> => {
+  const send = async (
+    request: SignedRequest,
+    nonce: string | undefined,
+    accessToken?: string,
+  ): Promise<HttpResponse> => {
     const proof = await generateProof(key.pair, transport.url + request.path, 'POST', nonce, accessToken);
     const response = await transport.send({
       ...request,
@@ -62,14 +70,17 @@ export const createAuthorizer = (options: {
         ...(accessToken === undefined ? {} : { authorization: `DPoP ${accessToken}` }),
       },
     });
-    nonce = header(response, 'dpop-nonce') ?? nonce;
+    const fresh = header(response, 'dpop-nonce');
+    if (fresh !== undefined) nonces.set(request.lane, fresh);
     return response;
   };
 
-  /** At most one repetition: a server that keeps asking for nonces is answered with the failure it gave. */
+  /** A repetition may reach another replica yet. A server that keeps asking for nonces is answered with the failure it gave. */
   const sendWithNonce = async (request: SignedRequest, accessToken?: string): Promise<HttpResponse> => {
-    const response = await send(request, accessToken);
-    return wantsNonce(response) ? send(request, accessToken) : response;
+    let response = await send(request, nonces.get(request.lane), accessToken);
+    for (let repeated = 0; repeated < repetitions && wantsNonce(response); repeated += 1)
+      response = await send(request, header(response, 'dpop-nonce'), accessToken);
+    return response;
   };
 
   const assertion = (): Promise<string> => {
