@@ -44,6 +44,15 @@ export class Arguments {
     if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
     throw usageError(`--${name} is "${text}".`, `Give a whole number, ${least} or more.`);
   }
+
+  /** @throws CliError Usage when it is no whole number from `least` to `most`. */
+  integer(name: string, least: number, most: number): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (/^[+-]?\d+$/.test(text) && value >= least && value <= most) return value;
+    throw usageError(`--${name} is "${text}".`, `Give a whole number from ${least} to ${most}.`);
+  }
 }
 
 const unknownOption = (raw: string, specs: OptionSpecs, help: string): Error => {

@@ -56,15 +56,15 @@ const kubeOf = async (host: Host, selection: Selection): Promise<KubeClient> => 
 interface PortalNeeds {
   readonly kube: () => Promise<KubeClient>;
   readonly namespace: () => Promise<string>;
+  readonly operatorNamespace: () => Promise<string>;
 }
 
 const portalOf = async (host: Host, args: Arguments, needs: PortalNeeds): Promise<Portal> => {
-  const { defaultNamespace } = await import('@outrider/portal');
   const { locatePortal } = await import('./portal/locate.ts');
   const { createPortal } = await import('./portal/client.ts');
   const { cacheFolder, createTokenCache } = await import('./portal/token-cache.ts');
   const { env, now } = host;
-  const operatorNamespace = namespaceName(args.text('outrider-namespace') ?? defaultNamespace);
+  const operatorNamespace = await needs.operatorNamespace();
   const location = await locatePortal({
     url: args.text('portal') ?? (env['OUTRIDER_PORTAL_URL'] || undefined),
     caFile: args.text('portal-ca-file') ?? (env['OUTRIDER_CA_FILE'] || undefined),
@@ -90,7 +90,13 @@ export const connect = (host: Host, args: Arguments, format: OutputFormat | unde
   const kube = new Remembered(async () => kubeOf(host, await selection.get()));
   const namespace = async (): Promise<string> =>
     namespaceName(args.text('namespace') ?? (await selection.get()).namespace ?? 'default');
-  const portal = new Remembered(() => portalOf(host, args, { kube: () => kube.get(), namespace }));
+  const operatorNamespace = async (): Promise<string> => {
+    const { defaultNamespace } = await import('@outrider/portal');
+    return namespaceName(args.text('outrider-namespace') ?? defaultNamespace);
+  };
+  const portal = new Remembered(() =>
+    portalOf(host, args, { kube: () => kube.get(), namespace, operatorNamespace }),
+  );
   return {
     program: host.program,
     out: host.out,
@@ -100,6 +106,7 @@ export const connect = (host: Host, args: Arguments, format: OutputFormat | unde
       if (!args.flag('quiet')) await host.err.write(`${text}\n`);
     },
     namespace,
+    operatorNamespace,
     kube: () => kube.get(),
     portal: () => portal.get(),
     interrupted: host.interrupted,

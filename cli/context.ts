@@ -23,6 +23,8 @@ export interface Context {
   note(text: string): Promise<void>;
   /** Namespace in use: --namespace, else the kubeconfig context's, else default. */
   namespace(): Promise<string>;
+  /** Where Outrider is installed: --outrider-namespace, else outrider-system. */
+  operatorNamespace(): Promise<string>;
   kube(): Promise<KubeClient>;
   portal(): Promise<Portal>;
   /** Aborted by the first Ctrl-C (SIGINT) or SIGTERM. */

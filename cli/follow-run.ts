@@ -27,13 +27,20 @@ const outcome = ({ exitCode, signal, reason, startedAt, finishedAt }: TaskView):
     .filter((each) => each !== undefined && each !== '')
     .join(', ');
 
+/** States in which it is not known how an attempt ended, with what is said where the portal gives no message. */
+const unclear: Readonly<Record<string, string>> = {
+  Unknown: 'its runner is not heard of; what becomes of it is decided when it is',
+  Verifying: 'its runner did not come back; verify.script finds out whether the work was done',
+  AwaitingHuman: 'nobody knows how it ended: look on the target, then decide',
+};
+
 /** What people are told of a task besides its log; undefined for what passes in a moment. */
 export const taskNote = (task: TaskView): string | undefined => {
   const label = labelOf(task);
   const on = task.runner === undefined ? '' : ` on ${task.runner}`;
   if (task.state === 'Running') return `${label}: started${on}`;
-  if (task.state === 'Unknown')
-    return `${label}: Unknown: ${task.message ?? 'its runner is not heard of; what becomes of it is decided when it is'}`;
+  const why = unclear[task.state];
+  if (why !== undefined) return `${label}: ${task.state}: ${task.message ?? why}`;
   if (task.finishedAt === undefined) return undefined;
   const details = outcome(task);
   const message = task.state === 'Succeeded' || task.message === undefined ? '' : `: ${task.message}`;
@@ -48,6 +55,7 @@ export const runNote = (run: RunView): string | undefined => {
     const details = run.phase === 'Succeeded' || why === '' ? '' : `: ${why}`;
     return `${run.name}: ${run.phase}${span === '' ? '' : ` after ${span}`}${details}`;
   }
+  if (run.phase === 'Paused') return `${run.name}: Paused: no further step begins until it is resumed`;
   return run.phase === 'Queued' && why !== '' ? `${run.name} waits: ${why}` : undefined;
 };
 

@@ -1,5 +1,5 @@
 import { Closed, Flag, Integer, List, Maybe, OneOf, Text, type Static } from '@outrider/schema';
-import { runnerPhases, runPhases } from '@outrider/kinds';
+import { decisions, runnerPhases, runPhases } from '@outrider/kinds';
 
 /**
  * The portal's REST API: what the operator serves, and the CLI and the pages read. Everything under /api/v1 needs an access
@@ -19,6 +19,10 @@ export const portalPaths = {
 
 /** Name of the ConfigMap in the operator's namespace that says where the portal is: keys `url` and `ca.crt`. */
 export const portalConfigMap = 'outrider-portal';
+/** Name of the ConfigMap there that says in which generation the ledger is, and whether it is in recovery. */
+export const ledgerConfigMap = 'outrider-ledger';
+/** Annotation of it whose value, the generation, confirms that work may go on after a restore. */
+export const recoveryConfirmedAnnotation = 'outrider.dev/recovery-confirmed';
 export const defaultNamespace = 'outrider-system';
 
 const Name = () => Text({ maxLength: 253 });
@@ -30,6 +34,12 @@ export const TaskView = Closed({
   step: Text({ description: "Step's name.", maxLength: 63 }),
   target: Text({ description: 'Target, when the step has several; else empty.', maxLength: 253 }),
   node: Text({ description: 'Node type.', maxLength: 63 }),
+  probeOf: Maybe(
+    Text({
+      description: "Id of the task whose lost attempt this one, its step's verify, finds out about.",
+      maxLength: 64,
+    }),
+  ),
   state: Text({ description: 'State of the task, such as Ready, Running or Succeeded.', maxLength: 32 }),
   epoch: Count('Number of the current or last attempt; 0 before the first.'),
   runner: Maybe(Text({ description: 'Runner that holds or held it.', maxLength: 63 })),
@@ -37,7 +47,9 @@ export const TaskView = Closed({
   signal: Maybe(Text({ description: 'Signal that ended the process.', maxLength: 16 })),
   reason: Maybe(Text({ description: 'Stable word for why.', maxLength: 64 })),
   message: Maybe(Text({ description: 'What happened, and what to do next.', maxLength: 4096 })),
-  unconfirmed: Maybe(Flag({ description: 'A kill was asked for and its effect could not be checked.' })),
+  unconfirmed: Maybe(
+    Count('Attempts of which it could not be checked that nothing of them still runs; absent when none.'),
+  ),
   readyAt: Maybe(Instant('When it could have started.')),
   startedAt: Maybe(Instant('When the executor was entered.')),
   finishedAt: Maybe(Instant('When it ended.')),
@@ -59,6 +71,16 @@ export const RunView = Closed({
   phase: OneOf(runPhases),
   reason: Maybe(Text({ maxLength: 64 })),
   message: Maybe(Text({ maxLength: 32_768 })),
+  priority: Maybe(
+    Integer({
+      description: 'Higher ones go first; absent when 0, or not frozen yet.',
+      minimum: -1000,
+      maximum: 1000,
+    }),
+  ),
+  unconfirmed: Maybe(
+    Count('Attempts of which it could not be checked that nothing of them still runs; absent when none.'),
+  ),
   requestedBy: Maybe(Text({ maxLength: 253 })),
   createdAt: Instant('When the WorkflowRun was created.'),
   startedAt: Maybe(Instant('When the workflow was frozen.')),
@@ -66,7 +88,29 @@ export const RunView = Closed({
 });
 export type RunView = Static<typeof RunView>;
 
-export const RunDetails = Closed({ ...RunView.properties, tasks: List(TaskView, { maxItems: 100_000 }) });
+/** What a person decided about an attempt whose end was not known. */
+export const DecisionView = Closed({
+  at: Instant('When it was applied.'),
+  by: Text({ description: 'User who decided.', maxLength: 1024 }),
+  step: Text({ description: "Step's name.", maxLength: 63 }),
+  target: Text({ description: 'Target, when the step has several; else empty.', maxLength: 253 }),
+  attempt: Count('Attempt that was decided on.'),
+  decision: OneOf(decisions, { description: 'What was decided.' }),
+  reason: Text({ description: "The person's words.", maxLength: 1024 }),
+  applied: Flag({ description: 'False when it came too late, or nothing was to be decided.' }),
+});
+export type DecisionView = Static<typeof DecisionView>;
+
+export const RunDetails = Closed({
+  ...RunView.properties,
+  tasks: List(TaskView, { maxItems: 100_000 }),
+  history: Maybe(
+    List(DecisionView, {
+      description: 'Decisions of people, oldest first; absent when none.',
+      maxItems: 1000,
+    }),
+  ),
+});
 export type RunDetails = Static<typeof RunDetails>;
 export const RunList = Closed({ items: List(RunView, { maxItems: 1000 }) });
 export type RunList = Static<typeof RunList>;

@@ -40,6 +40,20 @@ describe('run', () => {
     });
   });
 
+  it('gives the run a priority, below 0 too', async () => {
+    expect((await installation.call('run', 'patch', '--priority', '-5')).code).toBe(0);
+    const created = installation.kubeSite.seen.at(-1);
+    expect(JSON.parse(created?.body ?? '')).toMatchObject({ spec: { priority: -5 } });
+  });
+
+  it.each(['high', '1.5', '1001', '-1001'])('refuses the priority %s', async (priority) => {
+    expect(await installation.call('run', 'patch', `--priority=${priority}`)).toEqual({
+      code: 2,
+      out: '',
+      err: `error Usage: --priority is "${priority}".\n  → Give a whole number from -1000 to 1000.\n`,
+    });
+  });
+
   it('creates nothing when a parameter is wrong', async () => {
     const { code, out, err } = await installation.call('run', 'patch', '-p', 'batch=ten');
     expect([code, out]).toEqual([1, '']);
@@ -131,32 +145,65 @@ describe('runner token', () => {
   });
 });
 
-describe('cancel', () => {
+describe.each([
+  ['cancel', 'Cancelled'],
+  ['pause', 'Paused'],
+  ['resume', 'Running'],
+])('%s', (verb, desiredState) => {
   it('sets desiredState by a merge patch and prints the name', async () => {
     installation.kube = () => ({ json: { metadata: { name: 'r' } } });
-    expect(await installation.call('cancel', 'r', '-q')).toEqual({ code: 0, out: 'r\n', err: '' });
+    expect(await installation.call(verb, 'r', '-q')).toEqual({ code: 0, out: 'r\n', err: '' });
     const patch = installation.kubeSite.seen.at(-1);
     expect([patch?.method, patch?.path, patch?.headers['content-type'], patch?.body]).toEqual([
       'PATCH',
       `${groupPath}/team-a/workflowruns/r`,
       'application/merge-patch+json',
-      '{"spec":{"desiredState":"Cancelled"}}',
+      `{"spec":{"desiredState":"${desiredState}"}}`,
     ]);
   });
 });
 
 describe('logs', () => {
+  const task = (step: string, end: string, finishedAt?: string) => ({
+    id: step,
+    step,
+    target: '',
+    epoch: 1,
+    ...(finishedAt === undefined ? {} : { finishedAt }),
+    log: { lines: 1, bytes: 1, end },
+  });
+  const at = '2026-11-22T12:00:00Z';
+
   it('--raw writes the bytes as they are', async () => {
-    installation.serve = () => ({ text: 'a\r\nb\u0000' });
+    const tasks = [task('one', 'Complete', at), task('two', 'Incomplete', at)];
+    installation.serve = ({ path }) =>
+      path.endsWith('/raw') ? { text: 'a\r\nb\u0000' } : { json: { tasks } };
     expect(await installation.call('logs', 'r', 'one', '--raw')).toEqual({
       code: 0,
       out: 'a\r\nb\u0000',
       err: '',
     });
-    expect(installation.portalSite.seen.at(-1)?.path).toBe(
-      '/api/v1/namespaces/team-a/workflowruns/r/log/raw',
-    );
-    expect(installation.portalSite.seen.at(-1)?.query.get('step')).toBe('one');
+    const raw = installation.portalSite.seen.find(({ path }) => path.endsWith('/raw'));
+    expect(raw?.path).toBe('/api/v1/namespaces/team-a/workflowruns/r/log/raw');
+    expect(raw?.query.get('step')).toBe('one');
+  });
+
+  it('--raw says which logs lack bytes', async () => {
+    const tasks = [
+      task('one', 'Complete', at),
+      task('two', 'Incomplete', at),
+      task('three', 'Open', at),
+      task('four', 'Open'),
+    ];
+    installation.serve = ({ path }) => (path.endsWith('/raw') ? { text: 'a' } : { json: { tasks } });
+    expect(await installation.call('logs', 'r', '--raw', '-q')).toEqual({
+      code: 0,
+      out: 'a',
+      err:
+        'Warning: the log of two is incomplete: bytes of it never arrived, or were left out.\n' +
+        'Warning: the log of three has no end yet: bytes of it may still be on the way.\n' +
+        'Warning: the log of four goes on: the step still executes.\n',
+    });
   });
 
   it('--raw that breaks off is an error, not an end', async () => {

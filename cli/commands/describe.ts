@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowRun } from '@outrider/kinds';
-import { portalPaths, type RunDetails, type TaskView } from '@outrider/portal';
+import { portalPaths, type DecisionView, type RunDetails, type TaskView } from '@outrider/portal';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
+import { decideWords } from '../decide-words.ts';
 import { CliError, exitStatus } from '../errors.ts';
 import { resourcePath } from '../kube/paths.ts';
 import { labelOf } from '../output/log-line.ts';
@@ -15,7 +16,7 @@ import { formatAge, formatSpan } from '../output/time.ts';
 type Conditions = NonNullable<NonNullable<WorkflowRun['status']>['conditions']>;
 
 const taskColumns = (style: Style, now: string): readonly Column<TaskView>[] => [
-  { title: 'STEP', value: ({ step }) => step },
+  { title: 'STEP', value: ({ step, probeOf }) => (probeOf === undefined ? step : `${step} (verify)`) },
   { title: 'TARGET', value: ({ target }) => target },
   { title: 'STATE', value: ({ state }) => state, paint: (text) => paintPhase(style, text) },
   { title: 'RUNNER', value: ({ runner }) => runner },
@@ -31,14 +32,21 @@ const taskColumns = (style: Style, now: string): readonly Column<TaskView>[] => 
 const moment = (instant: string | undefined, now: number): string | undefined =>
   instant === undefined ? undefined : `${instant} (${formatAge(instant, now)} ago)`;
 
-const headOf = (run: RunDetails, style: Style, now: number): string =>
+interface Head {
+  readonly style: Style;
+  readonly now: number;
+  readonly shown: Shown;
+}
+
+const headOf = (run: RunDetails, { style, now, shown }: Head): string =>
   renderFields([
     ['Name', run.name],
     ['Namespace', run.namespace],
     ['Workflow', run.workflow],
     ['Phase', paintPhase(style, run.phase)],
     ['Reason', run.reason],
-    ['Message', run.message === undefined ? undefined : printableWords(run.message)],
+    ['Message', shown(run.message)],
+    ['Priority', run.priority === undefined ? undefined : `${run.priority}`],
     ['Requested by', run.requestedBy === undefined ? undefined : printableWords(run.requestedBy)],
     ['Created', moment(run.createdAt, now)],
     ['Started', moment(run.startedAt, now)],
@@ -46,38 +54,76 @@ const headOf = (run: RunDetails, style: Style, now: number): string =>
     ['Duration', formatSpan(run.startedAt, run.finishedAt)],
   ]);
 
-const conditionsOf = (conditions: Conditions, style: Style): string =>
-  renderTable(
+/** A message is shown once, where it stands first: those that are part of one before it are left out. */
+const createShown = () => {
+  const shown: string[] = [];
+  return (message: string | undefined): string | undefined => {
+    const text = printableWords(message ?? '');
+    if (text === '' || shown.some((earlier) => earlier.includes(text))) return undefined;
+    shown.push(text);
+    return text;
+  };
+};
+type Shown = ReturnType<typeof createShown>;
+
+const conditionsOf = (conditions: Conditions, style: Style, shown: Shown): string => {
+  const rows = conditions.map((condition) => ({ ...condition, message: shown(condition.message) }));
+  const message: Column<(typeof rows)[number]> = { title: 'MESSAGE', value: (row) => row.message };
+  return renderTable(
     [
       { title: 'CONDITION', value: ({ type }) => type },
       { title: 'STATUS', value: ({ status }) => status, paint: (text) => paintPhase(style, text) },
       { title: 'REASON', value: ({ reason }) => reason },
-      { title: 'MESSAGE', value: ({ message }) => message },
+      ...(rows.some((row) => row.message !== undefined) ? [message] : []),
     ],
-    conditions,
+    rows,
   );
+};
 
-const messagesOf = (tasks: readonly TaskView[]): string =>
+const messagesOf = (tasks: readonly TaskView[], shown: Shown): string =>
   tasks
-    .filter(({ message, state }) => message !== undefined && state !== 'Succeeded')
-    .map((task) => `${labelOf(task)}: ${printableWords(task.message ?? '')}\n`)
+    .filter(({ state }) => state !== 'Succeeded')
+    .map((task) => ({ label: labelOf(task), message: shown(task.message) }))
+    .filter(({ message }) => message !== undefined)
+    .map(({ label, message }) => `${label}: ${message}\n`)
     .join('');
 
 const unconfirmedOf = (tasks: readonly TaskView[]): string =>
   tasks
-    .filter(({ unconfirmed }) => unconfirmed === true)
+    .filter(({ unconfirmed = 0 }) => unconfirmed > 0)
     .map(
       (task) =>
-        `${labelOf(task)}: a kill was asked for and could not be checked: look on the target for what is left.\n`,
+        `${labelOf(task)}: it could not be checked that nothing of it still runs: look on the target for what is left.\n`,
     )
     .join('');
 
+const historyOf = (history: readonly DecisionView[], now: number): string =>
+  history.length === 0
+    ? ''
+    : renderTable<DecisionView>(
+        [
+          { title: 'DECIDED', value: ({ at }) => `${formatAge(at, now)} ago` },
+          { title: 'BY', value: ({ by }) => by },
+          { title: 'STEP', value: labelOf },
+          { title: 'ATTEMPT', value: ({ attempt }) => attempt },
+          {
+            title: 'DECISION',
+            value: ({ decision, applied }) => (applied ? decision : `${decision} (not applied)`),
+          },
+          { title: 'WHY', value: ({ reason }) => reason },
+        ],
+        history,
+      );
+
 const nextOf = (context: Context, run: RunDetails): string => {
   const ref = `${run.name} -n ${run.namespace}`;
-  const ended = run.finishedAt !== undefined;
-  const lines = ended
-    ? [`logs ${ref}`, `run ${run.workflow} -n ${run.namespace} --follow`]
-    : [`logs ${ref} -f`, `cancel ${ref}`];
+  const decide = run.tasks
+    .filter(({ state }) => state === 'AwaitingHuman')
+    .map((task) => `${decideWords(run, task)}  (or --failed, --retry)`);
+  const lines =
+    run.finishedAt === undefined
+      ? [...decide, `logs ${ref} -f`, ...(run.phase === 'Paused' ? [`resume ${ref}`] : []), `cancel ${ref}`]
+      : [`logs ${ref}`, `run ${run.workflow} -n ${run.namespace} --follow`];
   return lines.map((line) => `  ${context.program} ${line}\n`).join('');
 };
 
@@ -88,13 +134,15 @@ export const renderRun = (context: Context, run: RunDetails, conditions: Conditi
   const { style } = context.out;
   const now = context.now();
   const wide = { wide: context.format === 'wide' };
+  const shown = createShown();
   return paragraphs(
-    headOf(run, style, now),
-    conditions.length === 0 ? '' : conditionsOf(conditions, style),
+    headOf(run, { style, now, shown }),
+    conditions.length === 0 ? '' : conditionsOf(conditions, style, shown),
     run.tasks.length === 0
       ? ''
       : renderTable(taskColumns(style, new Date(now).toISOString()), run.tasks, wide),
-    messagesOf(run.tasks) + unconfirmedOf(run.tasks),
+    messagesOf(run.tasks, shown) + unconfirmedOf(run.tasks),
+    historyOf(run.history ?? [], now),
     `Next:\n${nextOf(context, run)}`,
   );
 };

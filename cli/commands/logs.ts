@@ -1,10 +1,10 @@
-import { portalPaths, type LineView, type RunDetails } from '@outrider/portal';
+import { portalPaths, type LineView, type RunDetails, type TaskView } from '@outrider/portal';
 import type { Arguments } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { CliError, exitStatus, usageError } from '../errors.ts';
 import { showLive } from '../follow-run.ts';
-import { renderLogLine } from '../output/log-line.ts';
+import { labelOf, renderLogLine } from '../output/log-line.ts';
 import { LogCursor } from '../portal/cursor.ts';
 
 interface Wanted {
@@ -45,6 +45,35 @@ const showRaw = async (context: Context, { namespace, run, step }: Wanted): Prom
       { cause: error },
     );
   }
+  await warnOfMissing(context, { namespace, run, step });
+};
+
+/** Bytes bear no marks, so what they lack is said beside them. Who may read logs and not runs is told nothing. */
+const warnOfMissing = async (
+  context: Context,
+  { namespace, run, step }: Pick<Wanted, 'namespace' | 'run'> & { readonly step: string | undefined },
+): Promise<void> => {
+  const portal = await context.portal();
+  const details = await portal.get<RunDetails>(portalPaths.run(namespace, run)).catch((error: unknown) => {
+    if (error instanceof CliError && error.code === 'Forbidden') return undefined;
+    throw error;
+  });
+  const missing = (details?.tasks ?? []).filter(
+    (task) => (step === undefined || task.step === step) && lacks(task) !== undefined,
+  );
+  const { err } = context;
+  for (const task of missing)
+    await err.write(`${err.style.yellow('Warning:')} the log of ${labelOf(task)} ${lacks(task)}\n`);
+};
+
+/** What a log lacks; undefined when it lacks nothing. */
+const lacks = ({ epoch, finishedAt, log }: TaskView): string | undefined => {
+  if (epoch === 0) return undefined;
+  if (log.end === 'Incomplete') return 'is incomplete: bytes of it never arrived, or were left out.';
+  if (log.end === 'Complete') return undefined;
+  return finishedAt === undefined
+    ? 'goes on: the step still executes.'
+    : 'has no end yet: bytes of it may still be on the way.';
 };
 
 async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<LineView> {

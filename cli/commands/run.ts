@@ -64,6 +64,7 @@ const createRun = async (context: Context, args: Arguments, place: Place): Promi
   const [parameters, { username }] = await Promise.all([parametersFor(kube, place, given), kube.whoAmI()]);
   const name = args.text('name');
   const startDeadline = args.text('start-deadline');
+  const priority = args.integer('priority', -1000, 1000);
   return kube.request<WorkflowRun>({
     method: 'POST',
     path: `${resourcePath(place.namespace, 'workflowruns')}?fieldValidation=Strict`,
@@ -74,6 +75,7 @@ const createRun = async (context: Context, args: Arguments, place: Place): Promi
       spec: {
         workflowRef: { name: place.workflow },
         ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
+        ...(priority === undefined ? {} : { priority }),
         ...(startDeadline === undefined ? {} : { startDeadline }),
         requestedBy: username,
       },
@@ -118,6 +120,7 @@ export const run: Command = {
   examples: [
     { what: 'Start it and watch', words: 'run restart-payment-service --follow' },
     { what: 'With parameters', words: 'run patch-servers -p env=Prod -p batch=10' },
+    { what: 'Before everything else that waits', words: 'run restart-payment-service --priority 100' },
     { what: 'In a script: the name for later', words: 'run nightly-cleanup -n ops -o name' },
   ],
   options: {
@@ -133,6 +136,11 @@ export const run: Command = {
       type: 'string',
       value: 'NAME',
       help: "Name of the run; the workflow's with a random end when absent.",
+    },
+    priority: {
+      type: 'string',
+      value: 'N',
+      help: "From -1000 to 1000: where runners are short, higher ones go first; the workflow's when absent.",
     },
     'start-deadline': {
       type: 'string',

@@ -6,7 +6,17 @@ import { paintPhase, type Style } from '../output/style.ts';
 import { renderTable, type Column } from '../output/table.ts';
 import { formatAge, formatSpan } from '../output/time.ts';
 
-export const runColumns = (style: Style, now: number): readonly Column<RunView>[] => [
+/** Shown only where a run has such attempts: rare, and then not to be missed. */
+const unconfirmedColumn: Column<RunView> = {
+  title: 'UNCONFIRMED',
+  value: ({ unconfirmed = 0 }) => (unconfirmed === 0 ? '' : unconfirmed),
+};
+
+export const runColumns = (
+  style: Style,
+  now: number,
+  rows: readonly RunView[],
+): readonly Column<RunView>[] => [
   { title: 'NAME', value: ({ name }) => name },
   { title: 'WORKFLOW', value: ({ workflow }) => workflow },
   { title: 'PHASE', value: ({ phase }) => phase, paint: (text) => paintPhase(style, text) },
@@ -16,6 +26,8 @@ export const runColumns = (style: Style, now: number): readonly Column<RunView>[
     value: ({ startedAt, finishedAt }) => formatSpan(startedAt, finishedAt ?? new Date(now).toISOString()),
   },
   { title: 'AGE', value: ({ createdAt }) => formatAge(createdAt, now) },
+  ...(rows.some(({ unconfirmed = 0 }) => unconfirmed > 0) ? [unconfirmedColumn] : []),
+  { title: 'PRIORITY', value: ({ priority }) => priority, wide: true },
   { title: 'REQUESTED BY', value: ({ requestedBy }) => requestedBy, wide: true },
   { title: 'MESSAGE', value: ({ message }) => message, wide: true },
 ];
@@ -54,7 +66,9 @@ export const runs: Command = {
       );
     else
       await out.write(
-        renderTable(runColumns(out.style, context.now()), list.items, { wide: format === 'wide' }),
+        renderTable(runColumns(out.style, context.now(), list.items), list.items, {
+          wide: format === 'wide',
+        }),
       );
     return exitStatus.ok;
   },

@@ -51,10 +51,13 @@ export const createColours = (): Style => {
 export const styleFor = (isTTY: boolean, env: Readonly<Record<string, string | undefined>>): Style =>
   isTTY && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb' ? createColours() : plain;
 
+/** Neither well nor failed: something is to come, or to be done. */
+const uneasy = ['Unknown', 'Verifying', 'AwaitingHuman', 'Blocked', 'Paused', 'Degraded', 'Cancelled'];
+
 /** Colour of a phase or state. */
 export const paintPhase = (style: Style, phase: string): string => {
   if (['Succeeded', 'Online', 'True', 'Complete'].includes(phase)) return style.green(phase);
   if (['Failed', 'TimedOut', 'Lost', 'Offline', 'Incomplete'].includes(phase)) return style.red(phase);
-  if (['Unknown', 'Degraded', 'Cancelled'].includes(phase)) return style.yellow(phase);
+  if (uneasy.includes(phase)) return style.yellow(phase);
   return phase;
 };

@@ -5,6 +5,7 @@ const own = (plural: string, kind: string): ResourceType => ({ group, version, p
 
 export const workflows = own('workflows', 'Workflow');
 export const workflowRuns = own('workflowruns', 'WorkflowRun');
+export const runDecisions = own('rundecisions', 'RunDecision');
 export const runners = own('runners', 'Runner');
 export const targets = own('targets', 'Target');
 export const credentialStores = own('credentialstores', 'CredentialStore');

@@ -1,5 +1,5 @@
 import type { Runner, WorkflowRun } from '@outrider/kinds';
-import type { TaskView } from '@outrider/portal';
+import type { DecisionView, TaskView } from '@outrider/portal';
 import type { Board } from '../dispatch/board.ts';
 import type { RunnerDirectory } from '../dispatch/contract.ts';
 import type { Cache } from '../kube/contract.ts';
@@ -7,7 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { RunAndTasks, TaskRecord } from '../ledger/records.ts';
 import type { LogState, LogStore } from '../logs/contract.ts';
 import { notFound, stepNotFound } from './errors.ts';
-import { taskView } from './views.ts';
+import { decisionView, taskView } from './views.ts';
 
 /** What the portal reads from; it writes nowhere but registration tokens. */
 export interface Sources {
@@ -48,6 +48,18 @@ export const listRuns = async (
   return Promise.all(
     newest.map(async (run) => ({ run, ledger: await sources.ledger.readRun(run.metadata.uid) })),
   );
+};
+
+/** A run is decided on a few times at most; what a script does a thousand times is not all shown. */
+const longestHistory = 1000;
+
+/** Decisions of people about a run, oldest first. */
+export const historyOf = async (
+  ledger: Pick<Ledger, 'listAudit'>,
+  run: WorkflowRun,
+): Promise<readonly DecisionView[]> => {
+  const newestFirst = await ledger.listAudit({ limit: longestHistory, object: `Run/${run.metadata.uid}` });
+  return newestFirst.flatMap((record) => decisionView(record) ?? []).reverse();
 };
 
 /** Tasks in the order in which a person reads them: by step, then by target. */

@@ -12,7 +12,7 @@ import type { PortalIdentity, RunnerIdentity } from '../identity/contract.ts';
 import { localElsewhere } from './errors.ts';
 import { proofOf } from '../http/proof.ts';
 import type { Guard } from './guard.ts';
-import { findRun, inOrder, listRuns, viewTask, type Sources } from './reader.ts';
+import { findRun, historyOf, inOrder, listRuns, viewTask, type Sources } from './reader.ts';
 import { runDetails, runnerView, runView } from './views.ts';
 
 const NamespaceParams = Closed({ namespace: Text({ maxLength: 63 }) });
@@ -73,7 +73,7 @@ export const runRoutes = (app: FastifyInstance, { sources, guard }: RouteOptions
       const tasks = await Promise.all(
         inOrder(known?.tasks ?? []).map((task) => viewTask(sources.logs, task)),
       );
-      return runDetails(run, known, tasks);
+      return runDetails(run, { ledger: known, tasks, history: await historyOf(sources.ledger, run) });
     },
   );
 };

@@ -1,7 +1,7 @@
-import type { Runner, WorkflowRun } from '@outrider/kinds';
-import type { RunDetails, RunnerView, RunView, TaskView } from '@outrider/portal';
+import { decisions, type Runner, type WorkflowRun } from '@outrider/kinds';
+import type { DecisionView, RunDetails, RunnerView, RunView, TaskView } from '@outrider/portal';
 import type { LiveRunner } from '../dispatch/contract.ts';
-import type { RunAndTasks, TaskRecord } from '../ledger/records.ts';
+import type { AuditRecord, RunAndTasks, TaskRecord } from '../ledger/records.ts';
 import type { LogState } from '../logs/contract.ts';
 import { runStatus, type RunStatusDraft } from '../runs/status.ts';
 
@@ -16,10 +16,13 @@ const known = <T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> 
 const outcomeOf = ({ result, reason, message }: TaskRecord) => ({
   exitCode: result?.exitCode,
   signal: result?.signal,
-  unconfirmed: result?.unconfirmed,
   reason: reason ?? result?.reason,
   message: message ?? result?.message,
 });
+
+/** Attempts of which it could not be checked that nothing is left; undefined when there is none. */
+const unconfirmedOf = (tasks: readonly TaskRecord[]): number | undefined =>
+  tasks.reduce((sum, { unconfirmed }) => sum + unconfirmed, 0) || undefined;
 
 const timesOf = ({ readyAt, startedAt, finishedAt, result }: TaskRecord) => ({
   readyAt: readyAt === null ? undefined : instant(readyAt),
@@ -32,9 +35,11 @@ export const taskView = (task: TaskRecord, log: LogState): TaskView => ({
     id: task.id,
     step: task.spec.step,
     node: task.spec.node,
+    probeOf: task.probeOf,
     state: task.state,
     epoch: task.epoch,
     runner: task.runnerName,
+    unconfirmed: unconfirmedOf([task]),
     ...outcomeOf(task),
     ...timesOf(task),
     log: { lines: log.lines, bytes: log.offset, end: log.end },
@@ -62,6 +67,8 @@ export const runView = (run: WorkflowRun, ledger: RunAndTasks | undefined): RunV
     phase,
     reason: condition?.reason,
     message: condition?.message,
+    priority: ledger?.run.priority || undefined,
+    unconfirmed: unconfirmedOf(ledger?.tasks ?? []),
     requestedBy: run.spec.requestedBy,
     createdAt: run.metadata.creationTimestamp,
     startedAt: status.startTime,
@@ -69,11 +76,35 @@ export const runView = (run: WorkflowRun, ledger: RunAndTasks | undefined): RunV
   }) as RunView;
 };
 
-export const runDetails = (
-  run: WorkflowRun,
-  ledger: RunAndTasks | undefined,
-  tasks: readonly TaskView[],
-): RunDetails => ({ ...runView(run, ledger), tasks: [...tasks] });
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/** Undefined for what the audit trail has of a run besides decisions. */
+export const decisionView = ({ at, actor, action, details }: AuditRecord): DecisionView | undefined => {
+  const decision = decisions.find((each) => each === details['decision']);
+  if (action !== 'Decide' || decision === undefined) return undefined;
+  return {
+    at: instant(at),
+    by: actor,
+    step: text(details['step']),
+    target: text(details['target']),
+    attempt: Number(details['epoch']),
+    decision,
+    reason: text(details['reason']),
+    applied: details['applied'] === true,
+  };
+};
+
+export interface RunParts {
+  readonly ledger: RunAndTasks | undefined;
+  readonly tasks: readonly TaskView[];
+  readonly history: readonly DecisionView[];
+}
+
+export const runDetails = (run: WorkflowRun, { ledger, tasks, history }: RunParts): RunDetails => ({
+  ...runView(run, ledger),
+  tasks: [...tasks],
+  ...(history.length === 0 ? {} : { history: [...history] }),
+});
 
 const newest = (live: readonly LiveRunner[]): LiveRunner | undefined =>
   [...live].sort((a, b) => b.lastContact - a.lastContact)[0];

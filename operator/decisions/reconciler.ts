@@ -1,0 +1,77 @@
+import type { RunDecision, WorkflowRun } from '@outrider/kinds';
+import type { Problem } from '@outrider/protocol';
+import type { Board } from '../dispatch/board.ts';
+import { conditionsFrom, findCondition } from '../kube/conditions.ts';
+import type { Cache, EventRecorder, StatusWriter } from '../kube/contract.ts';
+import { startController, type Controller } from '../kube/controller.ts';
+import type { Logger } from '../kube/logger.ts';
+import { runDecisions } from '../kube/resources.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { refusalOf, verdictOn } from './decide.ts';
+
+export interface DecisionReconcilerDeps {
+  readonly runDecisions: Cache<RunDecision>;
+  readonly workflowRuns: Cache<WorkflowRun>;
+  readonly ledger: Pick<Ledger, 'readRun' | 'decide'>;
+  readonly board: Pick<Board, 'apply'>;
+  readonly status: StatusWriter;
+  readonly events: EventRecorder;
+  readonly logger: Logger;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** Hands each RunDecision to the ledger once, and writes what became of it to its condition Applied. */
+export const startDecisionReconciler = (deps: DecisionReconcilerDeps): Controller => {
+  const { ledger, board, events, now } = deps;
+
+  /** The ledger knows a decision by its uid: one that is handed in again, after a crash before the status, changes nothing. */
+  const apply = async ({ metadata, spec }: RunDecision): Promise<Problem | undefined> => {
+    const { tasks, problem } = await ledger.decide({
+      uid: metadata.uid,
+      runUid: spec.runRef.uid,
+      step: spec.step,
+      target: spec.target ?? '',
+      epoch: spec.attempt,
+      decision: spec.decision,
+      by: spec.decidedBy,
+      reason: spec.reason,
+      now: now(),
+    });
+    board.apply(tasks);
+    return problem;
+  };
+
+  const announce = ({ metadata, spec }: RunDecision): void => {
+    const run = deps.workflowRuns.get(metadata.namespace, spec.runRef.name);
+    if (run?.metadata.uid !== spec.runRef.uid) return;
+    const place = spec.target === undefined ? spec.step : `${spec.step} on target ${spec.target}`;
+    events.record(run, {
+      type: 'Normal',
+      reason: 'Decided',
+      action: 'Decide',
+      note: `${spec.decidedBy} decided ${spec.decision} for attempt ${spec.attempt} of step ${place}: ${spec.reason}`,
+    });
+  };
+
+  return startController({
+    name: 'decisions',
+    logger: deps.logger,
+    cache: deps.runDecisions,
+    reconcile: async (decision) => {
+      const before = decision.status?.conditions;
+      if (findCondition(before, 'Applied')) return;
+      const known = await ledger.readRun(decision.spec.runRef.uid);
+      const problem = refusalOf(decision, known?.run) ?? (await apply(decision));
+      const { generation } = decision.metadata;
+      const conditions = conditionsFrom([verdictOn(decision, problem)], before, { now: now(), generation });
+      deps.status.want(
+        runDecisions,
+        decision,
+        { observedGeneration: generation, conditions },
+        { urgent: true },
+      );
+      if (!problem) announce(decision);
+    },
+  });
+};
