@@ -82,6 +82,12 @@ export const InventoryItem = Closed({
 });
 export type InventoryItem = Static<typeof InventoryItem>;
 
+/**
+ * Additions to this version of the protocol that the sender understands. Every message is closed: a field that is added
+ * later is optional, and is sent only to a peer that has named its addition here.
+ */
+const Features = () => Maybe(List(Text({ maxLength: 64 }), { maxItems: 64 }));
+
 export const SessionRequest = Closed({
   protocolVersion: Integer({ minimum: 1, maximum: 1000 }),
   version: Text({ maxLength: 64 }),
@@ -92,6 +98,7 @@ export const SessionRequest = Closed({
   /** Node types that this runner's own configuration permits. */
   nodes: List(Text({ maxLength: 63 }), { maxItems: 100 }),
   inventory: List(InventoryItem, { maxItems: 1000 }),
+  features: Features(),
 });
 export type SessionRequest = Static<typeof SessionRequest>;
 
@@ -119,6 +126,7 @@ export const SessionResponse = Closed({
   attempts: List(InventoryAnswer, { maxItems: 1000 }),
   /** The ledger was restored: hand in what the journal still has of results that were acknowledged. */
   recovering: Maybe(Flag()),
+  features: Features(),
 });
 export type SessionResponse = Static<typeof SessionResponse>;
 
