@@ -1,19 +1,25 @@
 import type { Insertable } from 'kysely';
 import type {
   AuditRecord,
+  LockRecord,
   NewRun,
   NewTask,
   RegistrationTokenRecord,
+  RunnerContact,
   RunnerIdentityRecord,
   RunRecord,
+  SessionRecord,
   TaskRecord,
 } from './records.ts';
 import type {
   AuditTable,
+  LocksTable,
   RegistrationTokensTable,
+  RunnerContactsTable,
   RunnerIdentitiesTable,
   RunRow,
   RunsTable,
+  SessionRow,
   TaskRow,
   TasksTable,
 } from './tables.ts';
@@ -32,6 +38,8 @@ export const toRun = (row: RunRow): RunRecord => ({
   reason: row.reason,
   message: row.message,
   cancelRequested: row.cancel_requested === 1,
+  paused: row.paused === 1,
+  priority: row.priority,
   createdAt: row.created_at,
   finishedAt: row.finished_at,
   revision: row.revision,
@@ -54,6 +62,8 @@ export const fromNewRun = (run: NewRun): Insertable<RunsTable> => ({
   finished_at: null,
   revision: 1,
   pruned: 0,
+  priority: run.priority ?? 0,
+  paused: 0,
 });
 
 export const toTask = (row: TaskRow): TaskRecord => ({
@@ -75,38 +85,93 @@ export const toTask = (row: TaskRow): TaskRecord => ({
   offerExpiresAt: row.offer_expires_at,
   leaseExpiresAt: row.lease_expires_at,
   unknownSince: row.unknown_since,
+  deadline: row.deadline,
   claimedAt: row.claimed_at,
   startedAt: row.started_at,
   finishedAt: row.finished_at,
   result: optionalJson(row.result),
   reason: row.reason,
   message: row.message,
+  onLost: row.on_lost,
+  priority: row.priority,
+  retriesLeft: row.retries_left,
+  notBefore: row.not_before,
+  crashes: row.crashes,
+  uncertain: row.uncertain === 1,
+  probeOf: row.probe_of,
+  lockKey: row.lock_key,
+  lockMax: row.lock_max,
+  unconfirmed: row.unconfirmed,
 });
 
-/** Columns that are not named start as NULL. */
-export const fromNewTask = (runUid: string, task: NewTask): Insertable<Pick<TasksTable, NewTaskColumn>> => ({
+/** Columns that are not named start as NULL, or as their default. */
+export const fromNewTask = (
+  run: Pick<NewRun, 'uid' | 'namespace' | 'priority'>,
+  task: NewTask,
+): Insertable<TasksTable> => ({
+  ...noTask,
   id: task.id,
-  run_uid: runUid,
+  run_uid: run.uid,
+  namespace: run.namespace,
+  priority: run.priority ?? 0,
   step_index: task.stepIndex,
   target: task.target,
   spec: JSON.stringify(task.spec),
   tags: JSON.stringify(task.tags),
   local: task.local ? 1 : 0,
+  on_lost: task.spec.onLost ?? 'Fail',
+  retry_limit: task.retry?.limit ?? 0,
+  retries_left: task.retry?.limit ?? 0,
+  retry_delay_ms: task.retry?.delayMs ?? 0,
+  verify: task.verify === undefined ? null : JSON.stringify(task.verify),
+  lock_key: task.lock?.key ?? null,
+  lock_max: task.lock?.max ?? null,
+});
+
+/** Before its first offer. */
+export const noTask = {
   state: 'Pending',
   epoch: 0,
   cancel_requested: 0,
+  runner: null,
+  runner_name: null,
+  session: null,
+  ready_at: null,
+  queue_deadline: null,
+  offer_expires_at: null,
+  lease_expires_at: null,
+  unknown_since: null,
+  claimed_at: null,
+  started_at: null,
+  finished_at: null,
+  result: null,
+  reason: null,
+  message: null,
+} as const;
+
+export const toSession = (row: SessionRow): SessionRecord => ({
+  session: row.session,
+  clientId: row.client_id,
+  openedAt: row.opened_at,
+  supersededAt: row.superseded_at,
+  hello: optionalJson(row.hello),
 });
-type NewTaskColumn =
-  | 'id'
-  | 'run_uid'
-  | 'step_index'
-  | 'target'
-  | 'spec'
-  | 'tags'
-  | 'local'
-  | 'state'
-  | 'epoch'
-  | 'cancel_requested';
+
+export const toContact = (row: RunnerContactsTable): RunnerContact => ({
+  ...JSON.parse(row.said),
+  clientId: row.client_id,
+  session: row.session,
+  at: row.at,
+});
+
+export const toLock = (row: LocksTable): LockRecord => ({
+  key: row.key,
+  task: row.task,
+  epoch: row.epoch,
+  since: row.since,
+  unconfirmed: row.unconfirmed === 1,
+  expiresAt: row.expires_at,
+});
 
 export const toToken = (row: RegistrationTokensTable): RegistrationTokenRecord => ({
   hash: row.hash,

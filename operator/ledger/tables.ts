@@ -1,4 +1,5 @@
-import type { Kysely, Selectable } from 'kysely';
+import type { OnLost } from '@outrider/protocol';
+import type { Generated, Kysely, Selectable } from 'kysely';
 import type { RunState, TaskState } from './records.ts';
 
 /**
@@ -15,6 +16,10 @@ export interface Tables {
   registration_tokens: RegistrationTokensTable;
   runner_identities: RunnerIdentitiesTable;
   audit: AuditTable;
+  locks: LocksTable;
+  host_keys: HostKeysTable;
+  runner_contacts: RunnerContactsTable;
+  decisions: DecisionsTable;
 }
 
 export interface RunsTable {
@@ -35,6 +40,8 @@ export interface RunsTable {
   revision: number;
   /** 1 once its tasks are gone and only the tombstone is left. */
   pruned: number;
+  priority: Generated<number>;
+  paused: Generated<number>;
 }
 
 export interface TasksTable {
@@ -62,6 +69,31 @@ export interface TasksTable {
   result: string | null;
   reason: string | null;
   message: string | null;
+  /** Of its run; empty when an operator before this column made it. */
+  namespace: Generated<string>;
+  /** Of its run. */
+  priority: Generated<number>;
+  on_lost: Generated<OnLost>;
+  retry_limit: Generated<number>;
+  retries_left: Generated<number>;
+  retry_delay_ms: Generated<number>;
+  not_before: Generated<number | null>;
+  /** How long it may wait in Ready each time; null before it first does. */
+  queue_ms: Generated<number | null>;
+  /** End of Blocked, Verifying and AwaitingHuman. */
+  deadline: Generated<number | null>;
+  crashes: Generated<number>;
+  /** Session whose end `crashes` counted last. */
+  crashed_session: Generated<string | null>;
+  uncertain: Generated<number>;
+  probe_of: Generated<string | null>;
+  /** Spec of the probe of `onLost: Verify`. */
+  verify: Generated<string | null>;
+  lock_key: Generated<string | null>;
+  lock_max: Generated<number | null>;
+  unconfirmed: Generated<number>;
+  /** Of its run when this was last written, leases apart. */
+  revision: Generated<number>;
 }
 
 /** How an attempt stopped being open. */
@@ -74,7 +106,14 @@ export type Ending =
   | 'Succeeded'
   | 'Failed'
   | 'TimedOut'
-  | 'Cancelled';
+  | 'Cancelled'
+  /** The probe of `onLost: Verify` answered for it. */
+  | 'Verified'
+  /** A person answered for it. */
+  | 'Decided'
+  /** Given up for the next one, under `onLost: Retry`. */
+  | 'Retried'
+  | 'Poisoned';
 
 /** One row per epoch, kept beside the task: what makes results exactly once and late ones evidence. */
 export interface AttemptsTable {
@@ -92,6 +131,8 @@ export interface AttemptsTable {
   /** SHA-256 hex over the RFC 8785 JSON of the result. */
   result_digest: string | null;
   result_at: number | null;
+  /** 1 when nobody could check that it ended. */
+  unconfirmed: Generated<number>;
 }
 
 export interface SessionsTable {
@@ -99,6 +140,8 @@ export interface SessionsTable {
   client_id: string;
   opened_at: number;
   superseded_at: number | null;
+  /** JSON of the runner's hello. */
+  hello: Generated<string | null>;
 }
 
 export interface RegistrationTokensTable {
@@ -131,9 +174,45 @@ export interface AuditTable {
   details: string;
 }
 
+/** Places that are taken of what is limited; they outlive work whose end is unconfirmed. */
+export interface LocksTable {
+  key: string;
+  task: string;
+  epoch: number;
+  since: number;
+  unconfirmed: number;
+  expires_at: number | null;
+}
+
+export interface HostKeysTable {
+  namespace: string;
+  host: string;
+  port: number;
+  key: string;
+  learned_at: number;
+  runner_name: string;
+}
+
+export interface RunnerContactsTable {
+  client_id: string;
+  session: string;
+  at: number;
+  /** JSON of the rest of a RunnerContact. */
+  said: string;
+}
+
+/** Decisions by the uid of their RunDecision, so that one that is told twice is applied once. */
+export interface DecisionsTable {
+  uid: string;
+  at: number;
+  /** JSON of why it was refused; null when it was applied. */
+  problem: string | null;
+}
+
 export type RunRow = Selectable<RunsTable>;
 export type TaskRow = Selectable<TasksTable>;
 export type AttemptRow = Selectable<AttemptsTable>;
+export type SessionRow = Selectable<SessionsTable>;
 
 /**
  * What a command gets: one open transaction. A command never begins, commits or keeps it, and issues one statement at a
@@ -141,7 +220,12 @@ export type AttemptRow = Selectable<AttemptsTable>;
  */
 export interface Tx {
   readonly sql: Kysely<Tables>;
-  readonly generation: string;
+  /**
+   * Waits until no other transaction holds this key, and holds it until the end of this one: for what two transactions could
+   * do to each other unseen at READ COMMITTED, such as counting rows and then inserting one. Nothing in SQLite, which has one
+   * writer; an advisory transaction lock in PostgreSQL. `Shared` holders do not wait for each other.
+   */
+  lock(key: string, mode?: 'Exclusive' | 'Shared'): Promise<void>;
 }
 
 /** Most values bound in one statement stay far below SQLite's 32,766 and PostgreSQL's 65,535. */

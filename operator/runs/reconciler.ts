@@ -83,9 +83,11 @@ export const createRunReconciler = (options: RunsOptions) => {
     for (;;) {
       const plan = planRun({ ...current, now: now(), queueTimeoutMs: options.queueTimeoutMs });
       if (!plan) return current;
-      current = await ledger.applyPlan(plan, now());
-      const moved = new Set(plan.transitions.map((transition) => transition.task));
-      board.apply(current.tasks.filter((task) => moved.has(task.id)));
+      const { applied, run, tasks } = await ledger.applyPlan(plan, now());
+      if (!applied) return (await ledger.readRun(run.uid)) ?? current;
+      const written = new Map(tasks.map((task) => [task.id, task]));
+      current = { run, tasks: current.tasks.map((task) => written.get(task.id) ?? task) };
+      board.apply(tasks);
     }
   };
 

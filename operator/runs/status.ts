@@ -14,11 +14,14 @@ const maxMessage = 256;
 
 const phaseOf: Readonly<Record<TaskState, StepPhase>> = {
   Pending: 'Pending',
+  Blocked: 'Blocked',
   Ready: 'Queued',
   Offered: 'Queued',
   Claimed: 'Running',
   Running: 'Running',
   Unknown: 'Unknown',
+  Verifying: 'Verifying',
+  AwaitingHuman: 'AwaitingHuman',
   Succeeded: 'Succeeded',
   Failed: 'Failed',
   TimedOut: 'TimedOut',
@@ -29,9 +32,12 @@ const phaseOf: Readonly<Record<TaskState, StepPhase>> = {
 
 /** The phase of a step with several targets is that of its target that most needs attention. */
 const attention: readonly StepPhase[] = [
+  'AwaitingHuman',
   'Unknown',
+  'Verifying',
   'Running',
   'Queued',
+  'Blocked',
   'Lost',
   'Failed',
   'TimedOut',

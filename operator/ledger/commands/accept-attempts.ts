@@ -10,10 +10,12 @@ import {
   overProblem,
   recorded,
   refused,
+  uncertain,
   wrongState,
 } from './answers.ts';
 import { readAttempt, updateAttempt } from './attempts.ts';
-import { Changes, findTask, updateTask } from './changes.ts';
+import { Changes, findTask } from './changes.ts';
+import { settle } from './probes.ts';
 import { speakerProblem } from './sessions.ts';
 import { toClaimed } from './transitions.ts';
 
@@ -28,6 +30,7 @@ interface AcceptAttempts {
 const claimProblem = (task: TaskRow, ref: AttemptRef, now: Millis): Problem | undefined => {
   if (task.state !== 'Offered') return wrongState(ref, 'accepted', task.state);
   if (task.cancel_requested === 1) return cancelled(ref);
+  if (task.uncertain === 1) return uncertain(ref);
   return task.offer_expires_at === null || task.offer_expires_at <= now ? offerExpired(ref) : undefined;
 };
 
@@ -47,7 +50,7 @@ const acceptOne = async (
   if (task.state === 'Claimed' || task.state === 'Running') return duplicate(ref);
   const problem = claimProblem(task, ref, now);
   if (problem !== undefined) return refused(ref, problem);
-  changes.changed(await updateTask(tx, task, toClaimed(now, leaseExpiresAt)));
+  await changes.move(task, toClaimed(now, leaseExpiresAt), 'Accept');
   await updateAttempt(tx, ref, { claimed_at: now });
   return recorded(ref);
 };
@@ -59,8 +62,8 @@ export const acceptAttempts = async (
   const problem = await speakerProblem(tx, command.by);
   if (problem !== undefined)
     return { tasks: [], answers: command.attempts.map((ref) => refused(ref, problem)) };
-  const changes = new Changes();
+  const changes = new Changes(tx, command.now);
   const answers: AttemptAnswer[] = [];
   for (const ref of command.attempts) answers.push(await acceptOne(tx, command, ref, changes));
-  return { tasks: await changes.settle(tx), answers };
+  return { tasks: await settle(changes), answers };
 };

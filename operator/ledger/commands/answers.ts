@@ -37,6 +37,20 @@ export const cancelled = (attempt: AttemptRef): Problem =>
     drop,
   );
 
+export const uncertain = (attempt: AttemptRef): Problem =>
+  problem(
+    'RecoveryActive',
+    `The ledger was restored from a copy, and the offer of epoch ${attempt.epoch} of task ${attempt.task} is older than that.`,
+    drop,
+  );
+
+export const poisoned = (attempt: AttemptRef): Problem =>
+  problem(
+    'Poisoned',
+    `Epoch ${attempt.epoch} of task ${attempt.task} was given up: the processes of three runners died while they held it.`,
+    drop,
+  );
+
 export const wrongState = (attempt: AttemptRef, what: string, state: string): Problem =>
   problem(
     'StateMismatch',

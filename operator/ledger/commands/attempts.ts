@@ -9,6 +9,7 @@ import {
   type TaskRow,
   type Tx,
 } from '../tables.ts';
+import { settleLock, type HowEnded } from './locks.ts';
 
 export const readAttempt = (tx: Tx, ref: AttemptRef): Promise<AttemptRow | undefined> =>
   tx.sql
@@ -39,6 +40,7 @@ export const insertAttempt = async (tx: Tx, task: TaskRow, now: Millis): Promise
       result: null,
       result_digest: null,
       result_at: null,
+      unconfirmed: 0,
     })
     .execute();
 };
@@ -71,4 +73,31 @@ export const endOpenAttempts = async (
       .where('ended_at', 'is', null)
       .execute();
   }
+};
+
+/** How the open attempt of a task ends. */
+export interface AttemptEnd {
+  readonly ending: Ending;
+  readonly how: HowEnded;
+}
+
+/**
+ * Ends the open attempt of one task, and frees the place that it took if its end is confirmed.
+ * @returns What to write to the task with it: how many of its attempts have no confirmed end.
+ */
+export const endAttempt = async (
+  tx: Tx,
+  task: TaskRow,
+  end: AttemptEnd,
+  now: Millis,
+): Promise<Pick<TaskRow, 'unconfirmed'>> => {
+  const isUnconfirmed = end.how === 'Unconfirmed';
+  await tx.sql
+    .updateTable('attempts')
+    .set({ ending: end.ending, ended_at: now, unconfirmed: isUnconfirmed ? 1 : 0 })
+    .where('task', '=', task.id)
+    .where('ended_at', 'is', null)
+    .execute();
+  await settleLock(tx, task, end.how, now);
+  return { unconfirmed: task.unconfirmed + (isUnconfirmed ? 1 : 0) };
 };

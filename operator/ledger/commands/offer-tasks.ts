@@ -1,8 +1,11 @@
-import type { Changed, Speaker } from '../ledger.ts';
+import type { Changed, NotOffered, Speaker } from '../ledger.ts';
 import type { Millis } from '../records.ts';
-import type { Tx } from '../tables.ts';
+import type { TaskRow, Tx } from '../tables.ts';
 import { insertAttempt } from './attempts.ts';
-import { Changes, findTask, updateTask } from './changes.ts';
+import { Changes, findTask } from './changes.ts';
+import { takeLock } from './locks.ts';
+import { guardNormal } from './meta.ts';
+import { settle } from './probes.ts';
 import { requireSpeaker } from './sessions.ts';
 import { toOffered } from './transitions.ts';
 
@@ -11,25 +14,94 @@ interface OfferTasks {
   tasks: readonly { task: string; epoch: number }[];
   now: Millis;
   expiresAt: Millis;
+  namespaceLimit?: number;
 }
 
-/** @throws OutriderError SessionUnknown or SessionSuperseded: then the tasks stay Ready for another runner. */
+/** How many more attempts a namespace may have held; read once a command, and counted down. */
+class Quota {
+  readonly #tx: Tx;
+  readonly #limit: number;
+  readonly #left = new Map<string, number>();
+
+  constructor(tx: Tx, limit: number) {
+    this.#tx = tx;
+    this.#limit = limit;
+  }
+
+  async left(namespace: string): Promise<number> {
+    if (this.#limit === 0) return Infinity;
+    const known = this.#left.get(namespace);
+    if (known !== undefined) return known;
+    await this.#tx.lock(`namespace/${namespace}`);
+    const { count } = await this.#tx.sql
+      .selectFrom('tasks')
+      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .where('namespace', '=', namespace)
+      .where('state', 'in', ['Offered', 'Claimed', 'Running', 'Unknown'])
+      .executeTakeFirstOrThrow();
+    const left = this.#limit - Number(count);
+    this.#left.set(namespace, left);
+    return left;
+  }
+
+  take(namespace: string): void {
+    const left = this.#left.get(namespace);
+    if (left !== undefined) this.#left.set(namespace, left - 1);
+  }
+}
+
+const isPaused = async (tx: Tx, task: TaskRow): Promise<boolean> => {
+  const run = await tx.sql
+    .selectFrom('runs')
+    .select('paused')
+    .where('uid', '=', task.run_uid)
+    .executeTakeFirst();
+  return run?.paused === 1;
+};
+
+/** Why a Ready task has to wait. Its lock comes last, since taking it is what the offer is about. */
+const obstacle = async (
+  changes: Changes,
+  task: TaskRow,
+  quota: Quota,
+): Promise<Omit<NotOffered, 'task'> | undefined> => {
+  const { tx, now } = changes;
+  if (task.not_before !== null && task.not_before > now)
+    return { reason: 'BackOff', retryAt: task.not_before };
+  // Finding out what happened is nothing new, and frees what others wait for.
+  if (task.probe_of === null) {
+    if (await isPaused(tx, task)) return { reason: 'Paused' };
+    if ((await quota.left(task.namespace)) <= 0) return { reason: 'QuotaReached', key: task.namespace };
+  }
+  if (await takeLock(tx, task, now)) return undefined;
+  return { reason: 'TargetBusy', ...(task.lock_key === null ? {} : { key: task.lock_key }) };
+};
+
+/** @throws OutriderError SessionUnknown, SessionSuperseded, RecoveryActive: then the tasks stay Ready. */
 export const offerTasks = async (
   tx: Tx,
   command: OfferTasks,
-): Promise<Changed & { refused: readonly string[] }> => {
+): Promise<Changed & { refused: readonly string[]; waiting: readonly NotOffered[] }> => {
+  await guardNormal(tx);
   await requireSpeaker(tx, command.to);
-  const changes = new Changes();
+  const changes = new Changes(tx, command.now);
+  const quota = new Quota(tx, command.namespaceLimit ?? 0);
   const refused: string[] = [];
+  const waiting: NotOffered[] = [];
   for (const { task, epoch } of command.tasks) {
     const read = await findTask(tx, task);
     if (read?.state !== 'Ready' || read.epoch !== epoch || read.cancel_requested === 1) {
       refused.push(task);
       continue;
     }
-    const offered = await updateTask(tx, read, toOffered(read, command.to, command.expiresAt));
+    const why = await obstacle(changes, read, quota);
+    if (why !== undefined) {
+      waiting.push({ task, ...why });
+      continue;
+    }
+    const offered = await changes.move(read, toOffered(read, command.to, command.expiresAt), 'Offer');
+    quota.take(read.namespace);
     await insertAttempt(tx, offered, command.now);
-    changes.changed(offered);
   }
-  return { tasks: await changes.settle(tx), refused };
+  return { tasks: await settle(changes), refused, waiting };
 };

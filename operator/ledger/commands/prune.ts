@@ -1,5 +1,6 @@
 import type { Millis } from '../records.ts';
 import type { Tx } from '../tables.ts';
+import { guardLeader } from './meta.ts';
 
 const day = 86_400_000;
 
@@ -13,9 +14,10 @@ const sessionMs = 30 * day;
 /** Runs finished before `runsOlderThan` lose their tasks; their tombstones go when they are 30 days old as well. */
 export const prune = async (
   tx: Tx,
-  command: { now: Millis; runsOlderThan: Millis },
+  command: { now: Millis; runsOlderThan: Millis; term?: number },
 ): Promise<{ runs: number }> => {
   const { now, runsOlderThan } = command;
+  await guardLeader(tx, command.term);
   const emptied = await tx.sql
     .updateTable('runs')
     .set({ pruned: 1 })
@@ -37,6 +39,14 @@ export const prune = async (
   await tx.sql
     .deleteFrom('sessions')
     .where('superseded_at', '<', now - sessionMs)
+    .execute();
+  await tx.sql
+    .deleteFrom('decisions')
+    .where('at', '<', now - tombstoneMs)
+    .execute();
+  await tx.sql
+    .deleteFrom('runner_contacts')
+    .where('at', '<', now - sessionMs)
     .execute();
   return { runs: emptied.length };
 };

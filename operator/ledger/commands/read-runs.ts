@@ -43,6 +43,30 @@ export const readRun = async (tx: Tx, uid: string): Promise<RunAndTasks | undefi
   return row === undefined ? undefined : withTasks(tx, row);
 };
 
+export const changedSince = async (
+  tx: Tx,
+  query: { uid: string; revision: number },
+): Promise<RunAndTasks | undefined> => {
+  const row = await tx.sql
+    .selectFrom('runs')
+    .selectAll()
+    .where('uid', '=', query.uid)
+    .where('pruned', '=', 0)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  if (row.revision === query.revision) return { run: toRun(row), tasks: [] };
+  const tasks = await tx.sql
+    .selectFrom('tasks')
+    .selectAll()
+    .where('run_uid', '=', query.uid)
+    .where('revision', '>', query.revision)
+    .orderBy('step_index')
+    .orderBy('target')
+    .orderBy('id')
+    .execute();
+  return { run: toRun(row), tasks: tasks.map(toTask) };
+};
+
 export const readTask = async (tx: Tx, id: string): Promise<TaskRecord | undefined> => {
   const row = await findTask(tx, id);
   return row === undefined ? undefined : toTask(row);

@@ -1,7 +1,8 @@
 import type { AttemptAnswer, Report, TaskResult } from '@outrider/protocol';
+import type { Updateable } from 'kysely';
 import { resultDigest } from '../digest.ts';
 import type { Millis } from '../records.ts';
-import type { AttemptRow, TaskRow, Tx } from '../tables.ts';
+import type { AttemptRow, TaskRow, TasksTable, Tx } from '../tables.ts';
 import {
   duplicate,
   overProblem,
@@ -13,7 +14,9 @@ import {
 } from './answers.ts';
 import { updateAttempt } from './attempts.ts';
 import { insertAudit } from './audit.ts';
-import { updateTask, type Changes } from './changes.ts';
+import type { Changes } from './changes.ts';
+import { freeUnconfirmed, settleLock } from './locks.ts';
+import { retried } from './policies.ts';
 import { toTerminal } from './transitions.ts';
 
 interface ResultContext {
@@ -45,7 +48,24 @@ const keepEvidence = async (context: ResultContext, result: TaskResult): Promise
   return recorded(report);
 };
 
-/** Claimed, Running or Unknown → what the runner says; exactly once by digest. */
+/** Not what was cancelled, and not what may still be running. */
+const mayRetry = (task: TaskRow, { outcome, unconfirmed }: TaskResult): boolean =>
+  (outcome === 'Failed' || outcome === 'TimedOut') &&
+  task.retries_left > 0 &&
+  task.cancel_requested === 0 &&
+  unconfirmed !== true;
+
+const failureOf = (epoch: number, { outcome, message, reason }: TaskResult): string =>
+  `Attempt ${epoch} ended ${outcome}: ${message ?? reason ?? 'no reason was given.'}`;
+
+const ended = (result: TaskResult, at: { now: Millis; startedAt: Millis }): Updateable<TasksTable> => ({
+  ...toTerminal(result.outcome, at.now, { reason: result.reason ?? null, message: result.message ?? null }),
+  started_at: at.startedAt,
+  result: JSON.stringify(result),
+  uncertain: 0,
+});
+
+/** Claimed, Running, or Unknown and what follows it → what the runner says; exactly once by digest. */
 export const recordResult = async (context: ResultContext): Promise<AttemptAnswer> => {
   const { tx, now, report, attempt, task, changes } = context;
   const { result } = report;
@@ -64,22 +84,23 @@ export const recordResult = async (context: ResultContext): Promise<AttemptAnswe
   const content = { result: JSON.stringify(result), result_digest: digest, result_at: now };
   if (attempt.ended_at !== null) {
     await updateAttempt(tx, report, content);
+    if (result.unconfirmed !== true) await freeUnconfirmed(tx, report);
     return keepEvidence(context, result);
   }
   const startedAt = startOf(attempt, result, now);
-  const why = { reason: result.reason ?? null, message: result.message ?? null };
-  changes.changed(
-    await updateTask(tx, task, {
-      ...toTerminal(result.outcome, now, why),
-      started_at: startedAt,
-      result: content.result,
-    }),
-  );
+  const isUnconfirmed = result.unconfirmed === true;
   await updateAttempt(tx, report, {
     ...content,
     started_at: startedAt,
     ended_at: now,
     ending: result.outcome,
+    unconfirmed: isUnconfirmed ? 1 : 0,
   });
+  await settleLock(tx, task, isUnconfirmed ? 'Unconfirmed' : 'Confirmed', now);
+  const change = mayRetry(task, result)
+    ? retried(task, now, failureOf(report.epoch, result))
+    : ended(result, { now, startedAt });
+  const unconfirmed = task.unconfirmed + (isUnconfirmed ? 1 : 0);
+  await changes.move(task, { ...change, unconfirmed }, 'Result');
   return recorded(report);
 };

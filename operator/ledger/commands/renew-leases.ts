@@ -2,7 +2,8 @@ import type { AttemptRef } from '@outrider/protocol';
 import type { Changed, Speaker } from '../ledger.ts';
 import type { Millis } from '../records.ts';
 import type { TaskRow, Tx } from '../tables.ts';
-import { Changes, findTask, updateTask } from './changes.ts';
+import { Changes, findTask } from './changes.ts';
+import { settle } from './probes.ts';
 import { requireSpeaker } from './sessions.ts';
 import { toHeld } from './transitions.ts';
 
@@ -15,22 +16,20 @@ interface RenewLeases {
 /** Its own and nothing to renew: an accept on its way, or a result whose answer is. */
 const ownWithoutLease = (task: TaskRow): boolean => task.state === 'Offered' || task.result !== null;
 
-const renewOne = async (
-  tx: Tx,
-  command: RenewLeases,
-  ref: AttemptRef,
-  changes: Changes,
-): Promise<boolean> => {
+/** Nobody has acted on its silence yet, so the runner that holds the epoch may take it up again. */
+const isSilent = ({ state, uncertain }: TaskRow): boolean =>
+  uncertain === 0 && (state === 'Unknown' || state === 'Verifying' || state === 'AwaitingHuman');
+
+const renewOne = async (changes: Changes, command: RenewLeases, ref: AttemptRef): Promise<boolean> => {
   const { by, leaseExpiresAt } = command;
-  const task = await findTask(tx, ref.task);
+  const task = await findTask(changes.tx, ref.task);
   if (task?.epoch !== ref.epoch || task.runner !== by.clientId || task.session !== by.session) return false;
   if (task.state === 'Claimed' || task.state === 'Running') {
-    changes.touched(await updateTask(tx, task, { lease_expires_at: leaseExpiresAt }));
+    await changes.extend(task, leaseExpiresAt);
     return true;
   }
-  if (task.state === 'Unknown') {
-    // The runner that was not heard of in time vouches for it again.
-    changes.changed(await updateTask(tx, task, toHeld(by.session, leaseExpiresAt, task.started_at)));
+  if (isSilent(task)) {
+    await changes.move(task, toHeld(by.session, leaseExpiresAt, task.started_at), 'Vouched');
     return true;
   }
   return ownWithoutLease(task);
@@ -42,10 +41,10 @@ export const renewLeases = async (
   command: RenewLeases,
 ): Promise<Changed & { lost: readonly AttemptRef[] }> => {
   await requireSpeaker(tx, command.by);
-  const changes = new Changes();
+  const changes = new Changes(tx, command.leaseExpiresAt);
   const lost: AttemptRef[] = [];
   for (const ref of command.attempts) {
-    if (!(await renewOne(tx, command, ref, changes))) lost.push({ task: ref.task, epoch: ref.epoch });
+    if (!(await renewOne(changes, command, ref))) lost.push({ task: ref.task, epoch: ref.epoch });
   }
-  return { tasks: await changes.settle(tx), lost };
+  return { tasks: await settle(changes), lost };
 };

@@ -1,5 +1,7 @@
 import { OutriderError, type Problem } from '@outrider/protocol';
 import type { Speaker } from '../ledger.ts';
+import type { Millis, SessionHello, SessionRecord } from '../records.ts';
+import { toSession } from '../rows.ts';
 import type { Tx } from '../tables.ts';
 
 const supersededProblem = ({ runnerName, session }: Speaker): Problem => ({
@@ -32,19 +34,41 @@ export const requireSpeaker = async (tx: Tx, by: Speaker): Promise<void> => {
 };
 
 /**
+ * When the process behind the key's current session started, by its own word; undefined when it has none, or said nothing.
+ */
+const currentProcess = async (tx: Tx, clientId: string): Promise<string | undefined> => {
+  const row = await tx.sql
+    .selectFrom('sessions')
+    .select('hello')
+    .where('client_id', '=', clientId)
+    .where('superseded_at', 'is', null)
+    .executeTakeFirst();
+  const hello: SessionHello | undefined = row?.hello ? JSON.parse(row.hello) : undefined;
+  return hello?.startedAt;
+};
+
+/**
  * Makes this the key's current session. A superseded session never comes back; the current one may be opened again (a lost
  * answer).
+ * @returns Whether the process behind the key's session before has been replaced by another one.
  * @throws OutriderError SessionSuperseded; SessionUnknown when the id is another key's.
  */
-export const supersedeSessions = async (tx: Tx, by: Speaker, now: number): Promise<void> => {
+export const supersedeSessions = async (
+  tx: Tx,
+  by: Speaker,
+  at: { now: Millis; hello: SessionHello | undefined },
+): Promise<{ replaced: boolean }> => {
+  await tx.lock(`session/${by.clientId}`);
   const problem = await speakerProblem(tx, by);
-  if (problem === undefined) return;
+  if (problem === undefined) return { replaced: false };
+  const { now, hello } = at;
   const taken = await tx.sql
     .selectFrom('sessions')
     .select('session')
     .where('session', '=', by.session)
     .executeTakeFirst();
   if (taken !== undefined) throw new OutriderError(problem);
+  const before = await currentProcess(tx, by.clientId);
   await tx.sql
     .updateTable('sessions')
     .set({ superseded_at: now })
@@ -53,6 +77,32 @@ export const supersedeSessions = async (tx: Tx, by: Speaker, now: number): Promi
     .execute();
   await tx.sql
     .insertInto('sessions')
-    .values({ session: by.session, client_id: by.clientId, opened_at: now, superseded_at: null })
+    .values({
+      session: by.session,
+      client_id: by.clientId,
+      opened_at: now,
+      superseded_at: null,
+      hello: hello === undefined ? null : JSON.stringify(hello),
+    })
     .execute();
+  return { replaced: before !== undefined && hello !== undefined && before !== hello.startedAt };
+};
+
+export const readSession = async (tx: Tx, session: string): Promise<SessionRecord | undefined> => {
+  const row = await tx.sql
+    .selectFrom('sessions')
+    .selectAll()
+    .where('session', '=', session)
+    .executeTakeFirst();
+  return row === undefined ? undefined : toSession(row);
+};
+
+export const currentSessions = async (tx: Tx): Promise<readonly SessionRecord[]> => {
+  const rows = await tx.sql
+    .selectFrom('sessions')
+    .selectAll()
+    .where('superseded_at', 'is', null)
+    .orderBy('client_id')
+    .execute();
+  return rows.map(toSession);
 };

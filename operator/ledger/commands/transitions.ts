@@ -2,6 +2,7 @@ import type { Updateable } from 'kysely';
 import type { Speaker } from '../ledger.ts';
 import type { Millis, TaskState } from '../records.ts';
 import type { TaskRow, TasksTable } from '../tables.ts';
+import { patienceMs } from './policies.ts';
 
 /** What a task's row becomes on each transition; the guards are in the commands. Deadlines of the state that is left go. */
 type Change = Updateable<TasksTable>;
@@ -11,6 +12,8 @@ const noDeadlines = {
   offer_expires_at: null,
   lease_expires_at: null,
   unknown_since: null,
+  not_before: null,
+  deadline: null,
 };
 
 export const toOffered = (task: TaskRow, to: Speaker, expiresAt: Millis): Change => ({
@@ -20,6 +23,7 @@ export const toOffered = (task: TaskRow, to: Speaker, expiresAt: Millis): Change
   runner_name: to.runnerName,
   session: to.session,
   offer_expires_at: expiresAt,
+  not_before: null,
   lease_expires_at: null,
   unknown_since: null,
   claimed_at: null,
@@ -32,6 +36,7 @@ export const backToReady = (): Change => ({
   offer_expires_at: null,
   lease_expires_at: null,
   unknown_since: null,
+  deadline: null,
   claimed_at: null,
   reason: null,
   message: null,
@@ -44,13 +49,14 @@ export const toClaimed = (now: Millis, leaseExpiresAt: Millis): Change => ({
   offer_expires_at: null,
 });
 
-/** Back from Unknown, or under a new session: Running when it has started, else Claimed. */
+/** Back from Unknown and what follows it, or under a new session: Running when it has started, else Claimed. */
 export const toHeld = (session: string, leaseExpiresAt: Millis, startedAt: Millis | null): Change => ({
   state: startedAt === null ? 'Claimed' : 'Running',
   session,
   started_at: startedAt,
   lease_expires_at: leaseExpiresAt,
   unknown_since: null,
+  deadline: null,
   reason: null,
   message: null,
 });
@@ -60,6 +66,24 @@ export const toUnknown = (now: Millis, reason: string, message: string): Change 
   unknown_since: now,
   reason,
   message,
+});
+
+/** Nobody knows how it ended, and somebody has to say. */
+export const toAwaitingHuman = (now: Millis, why: { reason: string; message: string }): Change => ({
+  ...why,
+  queue_deadline: null,
+  offer_expires_at: null,
+  lease_expires_at: null,
+  not_before: null,
+  state: 'AwaitingHuman',
+  deadline: now + patienceMs,
+});
+
+export const toBlocked = (now: Millis, why: { reason: string; message: string }): Change => ({
+  ...noDeadlines,
+  ...why,
+  state: 'Blocked',
+  deadline: now + patienceMs,
 });
 
 export const toTerminal = (

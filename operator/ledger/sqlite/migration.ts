@@ -4,4 +4,6 @@ export interface Migration {
   readonly version: number;
   readonly name: string;
   readonly sql: string;
+  /** It builds a table anew to which others refer: foreign keys rest meanwhile, and are checked before the commit. */
+  readonly rebuilds?: boolean;
 }

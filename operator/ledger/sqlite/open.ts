@@ -15,22 +15,46 @@ export const openSqliteLedger = async ({ file }: { file: string }): Promise<Ledg
   // The worker runs the function of this name in commands/index.ts, which has the method's own type.
   const method = <Name extends MethodName>(name: Name): Ledger[Name] =>
     ((...args: unknown[]) => worker.call(name, args)) as Ledger[Name];
+  let generation = worker.opened;
+  const readMeta = method('readMeta');
+  const enterRecovery = method('enterRecovery');
   return {
-    generation: worker.opened,
+    get generation() {
+      return generation;
+    },
+    readMeta,
+    advanceSequence: method('advanceSequence'),
+    takeTerm: method('takeTerm'),
     createRun: method('createRun'),
     readRun: method('readRun'),
     readTask: method('readTask'),
     openRuns: method('openRuns'),
     listRuns: method('listRuns'),
+    changedSince: method('changedSince'),
     applyPlan: method('applyPlan'),
     requestCancel: method('requestCancel'),
+    setPaused: method('setPaused'),
+    decide: method('decide'),
     offerTasks: method('offerTasks'),
     acceptAttempts: method('acceptAttempts'),
     recordReports: method('recordReports'),
     renewLeases: method('renewLeases'),
     openSession: method('openSession'),
+    readSession: method('readSession'),
+    currentSessions: method('currentSessions'),
+    noteContacts: method('noteContacts'),
+    listContacts: method('listContacts'),
     expire: method('expire'),
     markUnknown: method('markUnknown'),
+    learnHostKey: method('learnHostKey'),
+    listLocks: method('listLocks'),
+    enterRecovery: async (command) => {
+      const changed = await enterRecovery(command);
+      ({ generation } = await readMeta());
+      return changed;
+    },
+    recordRecovery: method('recordRecovery'),
+    leaveRecovery: method('leaveRecovery'),
     createRegistrationToken: method('createRegistrationToken'),
     redeemRegistrationToken: method('redeemRegistrationToken'),
     putRunnerIdentity: method('putRunnerIdentity'),

@@ -29,7 +29,11 @@ const openService = (file: string): Service => {
   const db = openDatabase(what, file);
   migrate(db, file);
   const generation = readGeneration(db);
-  const tx: Tx = { sql: new Kysely<Tables>({ dialect: nodeSqliteDialect(db) }), generation };
+  const tx: Tx = {
+    sql: new Kysely<Tables>({ dialect: nodeSqliteDialect(db) }),
+    // One connection, one transaction at a time.
+    lock: () => Promise.resolve(),
+  };
 
   const diagnostics = () => ({
     journalMode: String(db.prepare('PRAGMA journal_mode').get()?.['journal_mode']),
