@@ -1,6 +1,6 @@
-import type { Cancel, Offer, PollRequest, SessionRequest } from '@outrider/protocol';
+import type { Cancel, Offer, PollRequest } from '@outrider/protocol';
 import type { Speaker } from '../ledger/ledger.ts';
-import type { Millis } from '../ledger/records.ts';
+import type { Millis, SessionHello } from '../ledger/records.ts';
 import type { AuthenticatedRunner } from './contract.ts';
 import type { Capability } from './eligibility.ts';
 
@@ -13,11 +13,11 @@ export interface HeldPoll {
   fail(error: Error): void;
 }
 
-/** One live session of one key. Lost with the process: the runner opens a new one when it is told SessionUnknown. */
+/** One live session of one key. An unreplicated operator loses it with its process: the runner then opens a new one. */
 export interface Session {
   readonly speaker: Speaker;
   readonly runner: AuthenticatedRunner;
-  readonly hello: SessionRequest;
+  readonly hello: SessionHello;
   /** What narrows its tags since registration: what its token permitted and what it asked for; null is no limit. */
   readonly limits: readonly (readonly string[] | null)[];
   capability: Capability;
@@ -30,6 +30,8 @@ export interface Session {
   skewMs: number;
   selfReported: readonly string[];
   poll: HeldPoll | undefined;
+  /** Another replica of the operator held a poll of it when it last told. */
+  pollElsewhere: boolean;
   /** Offers that are committed and not yet sent. */
   offers: Offer[];
   /** Cancellations to send, by attempt; they stay until the attempt has ended. */
@@ -52,7 +54,7 @@ export const degradedReasons = (session: Session): string[] => {
 
 export const newSession = (
   runner: AuthenticatedRunner,
-  hello: SessionRequest,
+  hello: SessionHello,
   at: { session: string; now: Millis; capability: Capability; limits: Session['limits'] },
 ): Session => ({
   speaker: { clientId: runner.clientId, runnerName: runner.name, session: at.session },
@@ -68,6 +70,7 @@ export const newSession = (
   skewMs: 0,
   selfReported: [],
   poll: undefined,
+  pollElsewhere: false,
   offers: [],
   cancels: new Map(),
   cancelsSent: new Set(),
@@ -85,6 +88,7 @@ export const noteContact = (session: Session, request: PollRequest, now: Millis)
   ]);
   session.lastContact = now;
   session.closed = false;
+  session.pollElsewhere = false;
   session.load = request.load;
   session.capacity = request.capacity;
   session.draining = request.draining ?? false;

@@ -1,6 +1,7 @@
-import { OutriderError, type SessionRequest } from '@outrider/protocol';
+import { OutriderError } from '@outrider/protocol';
 import type { Runner, RunnerSpec } from '@outrider/kinds';
 import type { Cache } from '../kube/contract.ts';
+import type { SessionHello } from '../ledger/records.ts';
 import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
 import {
   effectiveNodes,
@@ -53,11 +54,11 @@ export class Sessions implements RunnerDirectory {
     options.runners.onChange((key) => this.#refresh(key.namespace, key.name));
   }
 
-  open(runner: AuthenticatedRunner, hello: SessionRequest, as: OpenedAs): Session {
+  open(runner: AuthenticatedRunner, hello: SessionHello, as: OpenedAs): Session {
     const now = this.#options.now();
     const capability = this.#capability({ runner, hello, limits: as.limits });
     const opened = newSession(runner, hello, { ...as, now, capability });
-    this.remove(runner.clientId, new OutriderError(superseded(runner.name)));
+    this.remove(runner.clientId, superseded(runner.name));
     for (const other of this.#replicas(opened)) if (isGone(other, now)) this.#forget(other);
     this.#sessions.set(runner.clientId, opened);
     this.#replicas(opened).add(opened);
@@ -85,7 +86,7 @@ export class Sessions implements RunnerDirectory {
   current(runner: AuthenticatedRunner, session: string): Session {
     const found = this.#sessions.get(runner.clientId);
     if (found?.speaker.session === session) return found;
-    if (found) throw new OutriderError(superseded(runner.name));
+    if (found) throw superseded(runner.name);
     throw new OutriderError({
       code: 'SessionUnknown',
       message: `The operator does not know this session of runner ${runner.name}, most likely because it was restarted.`,
@@ -99,6 +100,11 @@ export class Sessions implements RunnerDirectory {
     this.#drop(session);
     session.poll?.fail(why);
     this.changed(session);
+  }
+
+  /** Nobody's session goes on: the ledger was restored, and all have to hand in what they know. */
+  removeAll(why: OutriderError): void {
+    for (const session of this.all()) this.remove(session.runner.clientId, why);
   }
 
   /** It is there and takes work: polling or heard of lately, and not on its way out. */
@@ -144,6 +150,11 @@ export class Sessions implements RunnerDirectory {
     return [...(this.#byName.get(nameKey(namespace, name)) ?? [])].map((session) => this.#live(session));
   }
 
+  /** For as long as what another replica said of it can be believed. */
+  #isPolledElsewhere({ pollElsewhere, lastContact }: Session): boolean {
+    return pollElsewhere && this.#options.now() - lastContact <= this.#options.onlineMs;
+  }
+
   #replicas({ runner }: Session): Set<Session> {
     const key = nameKey(runner.namespace, runner.name);
     const known = this.#byName.get(key) ?? new Set();
@@ -172,7 +183,7 @@ export class Sessions implements RunnerDirectory {
       name: session.runner.name,
       session: session.speaker.session,
       lastContact: session.lastContact,
-      connected: session.poll !== undefined,
+      connected: session.poll !== undefined || this.#isPolledElsewhere(session),
       closed: session.closed,
       load: session.load,
       capacity: session.capacity,
@@ -219,10 +230,11 @@ export class Sessions implements RunnerDirectory {
 /** A key whose Runner resource is gone may do nothing. */
 const noSpec: RunnerSpec = { allow: { nodes: [] }, suspend: true };
 
-const superseded = (name: string) =>
-  ({
+/** Thrown for what comes from a session that is not its key's current one any more. */
+export const superseded = (name: string): OutriderError =>
+  new OutriderError({
     code: 'SessionSuperseded',
     message: `Another process opened a newer session with the key of runner ${name}.`,
     action:
       'Make sure that only one process uses this state folder; a replica needs a registration of its own.',
-  }) as const;
+  });
