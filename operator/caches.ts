@@ -1,13 +1,30 @@
-import type { CredentialStore, Login, Runner, Target, Workflow, WorkflowRun } from '@outrider/kinds';
+import type {
+  CredentialStore,
+  Login,
+  RunDecision,
+  Runner,
+  Target,
+  Workflow,
+  WorkflowRun,
+} from '@outrider/kinds';
 import type { Cache, KubeClient, KubeObject, ResourceType } from './kube/contract.ts';
 import type { Logger } from './kube/logger.ts';
 import { createReflector } from './kube/reflector.ts';
-import { credentialStores, logins, runners, targets, workflowRuns, workflows } from './kube/resources.ts';
+import {
+  credentialStores,
+  logins,
+  runDecisions,
+  runners,
+  targets,
+  workflowRuns,
+  workflows,
+} from './kube/resources.ts';
 
-/** Mirrors of the six kinds in all namespaces. */
+/** Mirrors of the seven kinds in all namespaces. */
 export interface Caches {
   readonly workflows: Cache<Workflow>;
   readonly workflowRuns: Cache<WorkflowRun>;
+  readonly runDecisions: Cache<RunDecision>;
   readonly runners: Cache<Runner>;
   readonly targets: Cache<Target>;
   readonly stores: Cache<CredentialStore>;
@@ -30,6 +47,7 @@ export const startCaches = async (
   const caches: Caches = {
     workflows: mirror(workflows),
     workflowRuns: mirror(workflowRuns),
+    runDecisions: mirror(runDecisions),
     runners: mirror(runners),
     targets: mirror(targets),
     stores: mirror(credentialStores),

@@ -10,6 +10,7 @@ import { createPortalIdentity } from './identity/portal.ts';
 import { createRunnerIdentity } from './identity/runners.ts';
 import { createSecretKeyStore } from './identity/secret-key-store.ts';
 import type { Caches } from './caches.ts';
+import { startDecisionReconciler } from './decisions/reconciler.ts';
 import type { KubeClient } from './kube/contract.ts';
 import { createEventRecorder } from './kube/events.ts';
 import type { Logger } from './kube/logger.ts';
@@ -85,6 +86,7 @@ const startReconcilers = (
     startTargetReconciler(shared),
     startStoreReconciler(shared),
     startLoginReconciler(shared),
+    startDecisionReconciler({ ...shared, ledger: engine.ledger, board: engine.board }),
     startRunnerReconciler({
       ...shared,
       directory: engine.sessions,

@@ -116,7 +116,9 @@ describe('recovery', () => {
     },
   };
   beforeEach(() => {
-    ledger = { metadata: {}, data: { generation: 'g-7', state: 'Recovery', reason: 'sequence 5 after 9' } };
+    const since = '2026-11-22T12:00:00.000Z';
+    const data = { generation: 'g-7', state: 'Recovery', since, reason: 'It is at 5, and was at 9.' };
+    ledger = { metadata: {}, data };
     installation.kube = ({ path }) => (path === map ? { json: ledger } : { json: { items: [run] } });
   });
 
@@ -124,7 +126,9 @@ describe('recovery', () => {
     const { code, out, err } = await installation.call('recovery');
     expect([code, err]).toEqual([0, '']);
     expect(out).toContain('The ledger is in recovery: it was put back from a copy');
-    expect(out).toContain('Generation: g-7\nReason: sequence 5 after 9\n');
+    expect(out).toContain(
+      'Generation: g-7\nSince: 2026-11-22T12:00:00.000Z\nReason: It is at 5, and was at 9.\n',
+    );
     expect(out).toContain(
       'NAMESPACE   RUN        STEP     ATTEMPT   MESSAGE\nteam-b      patch-x1   reboot   2         Nobody knows.\n',
     );

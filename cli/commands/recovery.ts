@@ -99,6 +99,7 @@ const render = (context: Context, { data = {} }: LedgerMap, unclear: readonly Un
     ...whatRecoveryIs,
     '',
     `Generation: ${generation}`,
+    ...(data['since'] === undefined ? [] : [`Since: ${data['since']}`]),
     ...(data['reason'] === undefined ? [] : [`Reason: ${printableWords(data['reason'])}`]),
     '',
     unclearText(context, unclear),
