@@ -1,4 +1,12 @@
-import type { CredentialStore, Login, Runner, Target, Workflow, WorkflowRun } from '@outrider/kinds';
+import type {
+  CredentialStore,
+  Login,
+  RunDecision,
+  Runner,
+  Target,
+  Workflow,
+  WorkflowRun,
+} from '@outrider/kinds';
 import { findCondition, type Condition } from '@outrider/operator/kube/conditions';
 import type { Cache, KubeClient, KubeObject, ResourceType } from '@outrider/operator/kube/contract';
 import { createReflector } from '@outrider/operator/kube/reflector';
@@ -6,6 +14,7 @@ import {
   apiVersionOf,
   credentialStores,
   logins,
+  runDecisions,
   runners,
   targets,
   workflowRuns,
@@ -16,6 +25,7 @@ import { waitFor } from '../servers/wait.ts';
 export interface Caches {
   readonly workflows: Cache<Workflow>;
   readonly workflowRuns: Cache<WorkflowRun>;
+  readonly runDecisions: Cache<RunDecision>;
   readonly runners: Cache<Runner>;
   readonly targets: Cache<Target>;
   readonly stores: Cache<CredentialStore>;
@@ -30,6 +40,7 @@ export function startCaches(client: KubeClient, namespace: string, signal: Abort
   return {
     workflows: mirror(workflows),
     workflowRuns: mirror(workflowRuns),
+    runDecisions: mirror(runDecisions),
     runners: mirror(runners),
     targets: mirror(targets),
     stores: mirror(credentialStores),
