@@ -64,6 +64,22 @@ interface ByLeader {
 export interface Ledger {
   /** Random, made with the ledger, made anew by `enterRecovery`: every message of a runner names it. */
   readonly generation: string;
+  /**
+   * Why the data are not what this product wrote last, found when the ledger was opened: another server or another timeline,
+   * so a backup was restored or a standby promoted. It says so until `enterRecovery`. SQLite cannot tell: always undefined.
+   */
+  readonly restored: string | undefined;
+  /**
+   * The same, found at work, after the connection was lost: every call is refused from then on, so the operator has to start
+   * again. Returns the unsubscribe function.
+   */
+  onRestored(listener: (error: Error) => void): () => void;
+  /**
+   * Tasks that other operators on the same ledger changed, as they are now, within milliseconds, after a lost notification
+   * within a second. In an order that fits this ledger's own answers: what is told was never older than the last answer.
+   * Some may be told twice. Listeners must not throw. Returns the unsubscribe function. SQLite has one operator: never called.
+   */
+  onChange(listener: (tasks: readonly TaskRecord[]) => void): () => void;
   readMeta(): Promise<LedgerMeta>;
   /** One more than ever, and durable. Kept elsewhere too, it tells a copy of the ledger that was put back. */
   advanceSequence(command: ByLeader): Promise<number>;
@@ -241,3 +257,9 @@ export interface Ledger {
   }>;
   close(): Promise<void>;
 }
+
+/** Methods that are commands, one transaction each; the others are the engine's own. */
+export type CommandName = Exclude<
+  keyof Ledger,
+  'generation' | 'restored' | 'onRestored' | 'onChange' | 'diagnostics' | 'close'
+>;

@@ -1,4 +1,4 @@
-import type { Ledger } from '../ledger.ts';
+import type { CommandName, Ledger } from '../ledger.ts';
 import type { Tx } from '../tables.ts';
 import { acceptAttempts } from './accept-attempts.ts';
 import { applyPlan } from './apply-plan.ts';
@@ -30,7 +30,6 @@ import {
 import { currentSessions, readSession } from './sessions.ts';
 import { setPaused } from './set-paused.ts';
 
-type CommandName = Exclude<keyof Ledger, 'generation' | 'close' | 'diagnostics'>;
 type Commands = {
   readonly [K in CommandName]: (tx: Tx, ...args: Parameters<Ledger[K]>) => ReturnType<Ledger[K]>;
 };

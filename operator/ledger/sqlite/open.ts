@@ -1,7 +1,7 @@
-import type { Ledger } from '../ledger.ts';
+import type { CommandName, Ledger } from '../ledger.ts';
 import { startWorker, workerUrl } from './worker-client.ts';
 
-type MethodName = Exclude<keyof Ledger, 'generation' | 'close'>;
+type MethodName = CommandName | 'diagnostics';
 
 /**
  * Opens (or makes) the ledger in a file, in a worker thread of its own; the file is locked against other processes until
@@ -22,6 +22,10 @@ export const openSqliteLedger = async ({ file }: { file: string }): Promise<Ledg
     get generation() {
       return generation;
     },
+    // One operator, one file, and no way to tell a copy of it.
+    restored: undefined,
+    onRestored: () => () => undefined,
+    onChange: () => () => undefined,
     readMeta,
     advanceSequence: method('advanceSequence'),
     takeTerm: method('takeTerm'),
