@@ -19,6 +19,8 @@ import { startLoginReconciler } from './logins/reconciler.ts';
 import type { MetricsServer } from './metrics/server.ts';
 import { startPortalApi } from './portal-api/server.ts';
 import { publishPortal } from './publish.ts';
+import { startRecoveryKeeper } from './recovery/keeper.ts';
+import { createWitnessStore } from './recovery/witness.ts';
 import { startRunnerApi } from './runner-api/server.ts';
 import { startRunnerReconciler } from './runners/reconciler.ts';
 import { startStoreReconciler } from './stores/reconciler.ts';
@@ -111,7 +113,7 @@ const startApis = async (
   const runnerApi = await startRunnerApi({
     identity: runnerIdentity,
     dispatch: engine.dispatch,
-    generation: engine.ledger.generation,
+    generation: () => engine.ledger.generation,
     host: config.host,
     port: config.runnerApiPort,
     logger,
@@ -142,6 +144,15 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   const events = createEventRecorder({ client, logger, instance: config.identity });
   const caches = await startCaches(client, logger, AbortSignal.any([watching.signal, signal]));
   const engine = await openEngine({ ...config, caches, status, events, logger, now });
+  const keeper = await startRecoveryKeeper({
+    ledger: engine.ledger,
+    mode: engine.recovery,
+    witness: createWitnessStore(client, config.namespace),
+    runs: caches.workflowRuns.list(),
+    events,
+    logger,
+    now,
+  });
   const keys = await loadKeyMaterial(createSecretKeyStore(client, config.namespace), now());
   const parts: Parts = { caches, engine, keys };
   const identities = await startIdentities(options, parts);
@@ -169,6 +180,7 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   await Promise.all(apis.map((api) => api.close()));
   watching.abort();
   await Promise.all(controllers.map((controller) => controller.stop()));
+  await keeper.stop();
   await engine.stop();
   await status.stop();
   await events.stop();

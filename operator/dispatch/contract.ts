@@ -2,10 +2,14 @@ import type {
   AcceptRequest,
   AcceptResponse,
   CloseRequest,
+  HostKeyRequest,
+  HostKeyResponse,
   LogChunk,
   LogsResponse,
   PollRequest,
   PollResponse,
+  RecoveryRequest,
+  RecoveryResponse,
   ReportsRequest,
   ReportsResponse,
   SessionRequest,
@@ -29,6 +33,10 @@ export interface Dispatch {
   accept(runner: AuthenticatedRunner, request: AcceptRequest): Promise<AcceptResponse>;
   report(runner: AuthenticatedRunner, request: ReportsRequest): Promise<ReportsResponse>;
   logs(runner: AuthenticatedRunner, session: string, chunks: readonly LogChunk[]): Promise<LogsResponse>;
+  /** Results that were acknowledged before the ledger was put back from a copy. */
+  recover(runner: AuthenticatedRunner, request: RecoveryRequest): Promise<RecoveryResponse>;
+  /** The key of the host that an attempt of this runner connects to: the first one told, or the one on record. */
+  learnHostKey(runner: AuthenticatedRunner, request: HostKeyRequest): Promise<HostKeyResponse>;
   closeSession(runner: AuthenticatedRunner, request: CloseRequest): Promise<void>;
   /** The task, if this runner holds this epoch in Claimed or Running under this session: the only time secrets go out. */
   authorizeSecrets(

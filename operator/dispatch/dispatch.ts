@@ -4,6 +4,7 @@ import {
   maxBatch,
   OutriderError,
   type AttemptAnswer,
+  type AttemptRef,
   type LogChunk,
   type AcceptResponse,
   type LogsResponse,
@@ -18,9 +19,12 @@ import {
 import type { Ledger } from '../ledger/ledger.ts';
 import { terminalStates, type TaskRecord } from '../ledger/records.ts';
 import type { LogStore } from '../logs/contract.ts';
+import type { RecoveryMode } from '../recovery/mode.ts';
 import type { Board } from './board.ts';
 import type { AuthenticatedRunner, Dispatch } from './contract.ts';
-import { generationMismatch, notHeld, revoked } from './errors.ts';
+import { createCustody } from './custody.ts';
+import { generationMismatch, revoked } from './errors.ts';
+import { learnHostKey } from './host-keys.ts';
 import type { Matcher } from './offers.ts';
 import { holdPoll, noteAbandoned, reviewHeld } from './poll.ts';
 import { noteContact, type Session } from './session.ts';
@@ -34,19 +38,34 @@ export interface DispatchOptions {
   readonly sessions: Sessions;
   readonly matcher: Matcher;
   readonly times: Times;
+  readonly recovery: Pick<RecoveryMode, 'active' | 'enter'>;
   readonly now: () => number;
   /** ±10 % of spread over the poll time; 0 to 1. */
   readonly random: () => number;
+  /** Takes up a session that another replica of the operator opened; absent where there is one replica. */
+  readonly takeUp?: (runner: AuthenticatedRunner, session: string) => Promise<void>;
 }
 
 /** The runner protocol over ledger and board. Order everywhere: commit to the ledger, then the board, then the answer. */
 export const createDispatch = (options: DispatchOptions): Dispatch => {
-  const { ledger, logs, board, sessions, matcher, times, now } = options;
+  const { ledger, logs, board, sessions, matcher, times, recovery, now } = options;
   const settings = settingsOf(times);
+  const custody = createCustody(options);
 
-  const check = (runner: AuthenticatedRunner, envelope: { session: string; generation: string }): Session => {
+  const current = async (runner: AuthenticatedRunner, id: string): Promise<Session> => {
+    const isNew = options.takeUp !== undefined && sessions.bySession(runner.clientId)?.speaker.session !== id;
+    if (isNew) await options.takeUp(runner, id);
+    const session = sessions.current(runner, id);
+    if (isNew) for (const task of board.heldBy(runner.clientId)) noteCancel(session, task);
+    return session;
+  };
+
+  const check = async (
+    runner: AuthenticatedRunner,
+    envelope: { session: string; generation: string },
+  ): Promise<Session> => {
     if (envelope.generation !== ledger.generation) throw generationMismatch();
-    return sessions.current(runner, envelope.session);
+    return current(runner, envelope.session);
   };
 
   const openSession = async (
@@ -58,19 +77,39 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     const identity = await ledger.readRunnerIdentity(runner.clientId);
     const limits = [identity?.requestedTags ?? null, identity?.permittedTags ?? null];
     // Nothing is awaited from the commit to the board: what other commands say of these tasks next must not be overwritten.
-    const { tasks, answers } = await ledger.openSession({
+    const { inventory, ...said } = request;
+    const { tasks, answers, ahead } = await ledger.openSession({
       by: speaker,
-      inventory: request.inventory,
+      inventory,
+      hello: said,
       now: now(),
       leaseExpiresAt: now() + times.leaseMs,
     });
+    if (ahead.length > 0) await enterRecovery(runner, ahead);
     const session = sessions.open(runner, request, { session: speaker.session, limits });
     board.apply(tasks);
     for (const task of board.heldBy(runner.clientId)) noteCancel(session, task);
     const attempts = await Promise.all(
       answers.map(async (answer) => ({ ...answer, logOffset: (await logs.state(answer)).offset })),
     );
-    return { session: speaker.session, generation: ledger.generation, settings, attempts };
+    return {
+      session: speaker.session,
+      generation: ledger.generation,
+      settings,
+      attempts,
+      ...(recovery.active ? { recovering: true } : {}),
+    };
+  };
+
+  /** @throws OutriderError GenerationMismatch always: the runner is to open a session with the restored ledger. */
+  const enterRecovery = async (
+    runner: AuthenticatedRunner,
+    [first]: readonly AttemptRef[],
+  ): Promise<never> => {
+    await recovery.enter(
+      `A copy of the ledger was put back: runner ${runner.namespace}/${runner.name} holds epoch ${first?.epoch} of task ${first?.task}, which this ledger has not given out.`,
+    );
+    throw generationMismatch();
   };
 
   const renewAndMark = async (session: Session, request: PollRequest): Promise<void> => {
@@ -95,14 +134,11 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     request: PollRequest,
     signal: AbortSignal,
   ): Promise<PollResponse> => {
-    const session = check(runner, request);
+    const session = await check(runner, request);
     if (noteContact(session, request, now())) sessions.changed(session);
     await renewAndMark(session, request);
-    noteAbandoned(
-      session,
-      request,
-      new Set(board.heldBy(runner.clientId).map((task) => `${task.id}/${task.epoch}`)),
-    );
+    const its = await custody.stillIts(runner.clientId, request.held);
+    noteAbandoned(session, request, (ref) => its.has(attemptKey(ref)));
     const ms = times.pollMs * (0.9 + 0.2 * options.random());
     try {
       return await holdPoll(session, { now, signal, ms, settings, onOpen: () => matcher.pump() });
@@ -117,7 +153,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
   };
 
   const accept: Dispatch['accept'] = async (runner, request): Promise<AcceptResponse> => {
-    const session = check(runner, request);
+    const session = await check(runner, request);
     const at = now();
     const { tasks, answers } = await ledger.acceptAttempts({
       by: session.speaker,
@@ -143,7 +179,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
   };
 
   const report = async (runner: AuthenticatedRunner, request: ReportsRequest): Promise<ReportsResponse> => {
-    const session = check(runner, request);
+    const session = await check(runner, request);
     session.lastContact = now();
     const { tasks, answers } = await ledger.recordReports({
       by: session.speaker,
@@ -183,8 +219,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     const mine: LogChunk[] = [];
     const refused: LogChunk[] = [];
     for (const chunk of chunks) {
-      const task = board.get(chunk.task) ?? (await ledger.readTask(chunk.task));
-      const owned = task?.runner === runner.clientId && task.epoch === chunk.epoch;
+      const owned = await custody.find(runner.clientId, chunk);
       (owned ? mine : refused).push(chunk);
     }
     return { mine, refused };
@@ -203,23 +238,35 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     accept,
     report,
     logs: async (runner, session, chunks): Promise<LogsResponse> => {
-      sessions.current(runner, session).lastContact = now();
+      (await current(runner, session)).lastContact = now();
       const { mine, refused } = await sortChunks(runner, chunks);
       return { attempts: [...(await logs.append(mine)), ...refused.map(refuseLog)] };
     },
     closeSession: async (runner, request) => {
-      const session = check(runner, request);
+      const session = await check(runner, request);
       session.closed = true;
       session.poll?.drop();
       sessions.changed(session);
     },
+    recover: async (runner, request) => {
+      const session = await check(runner, request);
+      session.lastContact = now();
+      const { tasks, accepted } = await ledger.recordRecovery({
+        by: session.speaker,
+        items: request.items,
+        now: now(),
+      });
+      board.apply(tasks);
+      return { accepted };
+    },
+    learnHostKey: async (runner, request) => {
+      await check(runner, request);
+      const task = await custody.requireActive(runner.clientId, request);
+      return learnHostKey(ledger, runner, { task, request, now: now() });
+    },
     authorizeSecrets: async (runner, request) => {
-      check(runner, request);
-      const task = board.get(request.task);
-      const held = task && task.epoch === request.epoch && task.runner === runner.clientId;
-      if (!held || (task.state !== 'Claimed' && task.state !== 'Running')) throw notHeld(request, task);
-      if (task.cancelRequested) throw notHeld(request, task);
-      return task;
+      await check(runner, request);
+      return custody.requireActive(runner.clientId, request);
     },
     revoke: (clientId) => {
       const session = sessions.all().find(({ runner }) => runner.clientId === clientId);

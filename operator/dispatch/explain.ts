@@ -1,4 +1,5 @@
 import type { TaskRecord } from '../ledger/records.ts';
+import type { Board } from './board.ts';
 import { demandOf, lacking, type Demand } from './eligibility.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -34,16 +35,85 @@ const namesOf = (sessions: readonly Session[]): string =>
   [...new Set(sessions.map((session) => session.runner.name))].slice(0, named).join(', ');
 
 export interface Waiting {
-  readonly reason: 'NoRunner' | 'RunnersBusy';
+  readonly reason: 'NoRunner' | 'RunnersBusy' | 'TargetBusy' | 'QuotaReached' | 'BackOff' | 'RecoveryActive';
   readonly message: string;
 }
 
-/** Why a Ready task waits: which tags nobody has, and what the closest online runners lack. */
-export const explainWaiting = (task: TaskRecord, sessions: Sessions): Waiting => {
+export interface ExplainOptions {
+  readonly sessions: Sessions;
+  readonly board: Board;
+  /** The ledger was restored and nothing is offered. */
+  readonly recovering: () => boolean;
+  readonly now: () => number;
+}
+
+/** Why a Ready task waits, in words for whoever reads the status of its run. */
+export type Explain = (task: TaskRecord) => Waiting;
+
+const recovery: Waiting = {
+  reason: 'RecoveryActive',
+  message:
+    'The ledger was restored from a copy, and nothing is started until an administrator has confirmed what became of the work since. See `outrider recovery`.',
+};
+
+const backOff = ({ notBefore, epoch }: TaskRecord, now: number): Waiting | undefined =>
+  notBefore === null || notBefore <= now
+    ? undefined
+    : {
+        reason: 'BackOff',
+        message: `Attempt ${epoch} failed. Attempt ${epoch + 1} starts at ${new Date(notBefore).toISOString()} at the earliest.`,
+      };
+
+const stepOf = ({ spec }: TaskRecord): string => `${spec.run} (step ${spec.step})`;
+
+/** Runs of other namespaces are not named: whoever reads this may not read those. */
+const targetBusy = (task: TaskRecord, board: Board): Waiting | undefined => {
+  if (!board.isBusy(task)) return undefined;
+  const target = task.target || task.spec.connection?.name || 'its target';
+  const holders = board.holdersFor(task).filter(({ spec }) => spec.namespace === task.spec.namespace);
+  const busy = holders.slice(0, named).map(stepOf).join(', ');
+  const who = busy === '' ? 'by work whose end is not confirmed' : `by ${busy}`;
+  return {
+    reason: 'TargetBusy',
+    message: `Target ${target} takes ${task.lockMax ?? 1} at a time (spec.maxParallel) and is in use ${who}. It starts when that has ended; \`outrider decide … --release\` frees what nobody can confirm.`,
+  };
+};
+
+const quotaReached = ({ spec }: TaskRecord, board: Board): Waiting | undefined =>
+  board.isNamespaceFull(spec.namespace)
+    ? {
+        reason: 'QuotaReached',
+        message: `Namespace ${spec.namespace} has ${board.namespaceConcurrency} attempts under way, as many as the operator permits (--namespace-concurrency). It starts when one of them has ended.`,
+      }
+    : undefined;
+
+const runnersBusy = (task: TaskRecord, names: string, board: Board): Waiting => {
+  const before = board.before(task);
+  const others =
+    before === 0
+      ? ''
+      : ` ${before} ${before === 1 ? 'step' : 'steps'} of a higher priority than ${task.priority} go first.`;
+  return { reason: 'RunnersBusy', message: `Waits for a free slot on ${names}.${others}` };
+};
+
+/** What keeps it from being offered to anybody comes first; then which tags nobody has, and what the closest runners lack. */
+export const createExplain =
+  ({ sessions, board, recovering, now }: ExplainOptions): Explain =>
+  (task) => {
+    if (recovering()) return recovery;
+    return (
+      backOff(task, now()) ??
+      targetBusy(task, board) ??
+      quotaReached(task, board) ??
+      explainRunners(task, sessions, board)
+    );
+  };
+
+const explainRunners = (task: TaskRecord, sessions: Sessions, board: Board): Waiting => {
   const demand = demandOf(task);
   const qualified = [...sessions.qualified(demand)];
   const present = namesOf(qualified.filter((session) => sessions.isPresent(session)));
-  if (present !== '') return { reason: 'RunnersBusy', message: `Waits for a free slot on ${present}.` };
+  if (present !== '') return runnersBusy(task, present, board);
   const needs = `Needs ${wanted(demand)} (node ${task.spec.node}).`;
   const away = namesOf(qualified);
   if (away !== '')

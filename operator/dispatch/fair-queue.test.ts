@@ -3,7 +3,8 @@ import { FairQueue } from './fair-queue.ts';
 
 const drain = (queue: FairQueue): string[] => {
   const taken: string[] = [];
-  for (let task = queue.take(); task !== undefined; task = queue.take()) taken.push(task);
+  let turn = 0;
+  for (let task = queue.take(++turn); task !== undefined; task = queue.take(++turn)) taken.push(task);
   return taken;
 };
 
@@ -13,7 +14,7 @@ test('a run with many tasks takes turns with a run that has few', () => {
   queue.add('small', 'small-0');
   queue.add('small', 'small-1');
   expect(drain(queue)).toEqual(['big-0', 'small-0', 'big-1', 'small-1', 'big-2', 'big-3']);
-  expect(queue.empty).toBe(true);
+  expect([queue.size, queue.turn]).toEqual([0, undefined]);
 });
 
 test('a removed task is not taken, and a task added twice is taken once', () => {
@@ -23,5 +24,6 @@ test('a removed task is not taken, and a task added twice is taken once', () => 
   queue.add('run', 'b');
   queue.remove('run', 'b');
   queue.remove('unknown', 'b');
+  expect(queue.size).toBe(1);
   expect(drain(queue)).toEqual(['a']);
 });

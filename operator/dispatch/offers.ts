@@ -3,12 +3,17 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { TaskRecord } from '../ledger/records.ts';
 import type { Board } from './board.ts';
 import type { Demand } from './eligibility.ts';
+import { Heap } from './heap.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
+import { goesBefore } from './waiting-line.ts';
+import type { WaitingDemand } from './waiting-tasks.ts';
 
 const maxBatch = 64;
 /** Candidates compared per task: the least loaded of a few is nearly as good as the least loaded of all, and bounded. */
 const choices = 8;
+/** Longest time that a timer of Node can be set to. */
+const maxTimerMs = 2 ** 31 - 1;
 
 export interface MatcherOptions {
   readonly board: Board;
@@ -16,6 +21,8 @@ export interface MatcherOptions {
   readonly ledger: Ledger;
   /** How long an offer stands. */
   readonly offerMs: number;
+  /** Nothing is offered while it says so: the ledger was restored. */
+  readonly paused?: () => boolean;
   readonly now: () => number;
   readonly onError: (error: unknown) => void;
 }
@@ -28,8 +35,9 @@ const toOffer = (task: TaskRecord): Offer => ({
 });
 
 /**
- * Gives Ready tasks to runners with an open poll and a free slot. `pump` is cheap to call and single-flight: it runs at the
- * commit that made a task Ready, at the arrival of a poll, and when a slot becomes free; never by a timer.
+ * Gives Ready tasks to runners with an open poll and a free slot: higher priority first, within one turn by turn over runs,
+ * whatever kind of runner each needs. `pump` is cheap to call and single-flight: it runs at the commit that made a task
+ * Ready, at the arrival of a poll, and when a slot becomes free; by a timer only for what waits for a time.
  */
 export class Matcher {
   readonly #options: MatcherOptions;
@@ -37,6 +45,7 @@ export class Matcher {
   readonly #reserved = new Map<string, number>();
   #pumping = false;
   #again = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: MatcherOptions) {
     this.#options = options;
@@ -47,6 +56,10 @@ export class Matcher {
     if (this.#pumping) return;
     this.#pumping = true;
     void this.#loop();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
   }
 
   /** Slots that the operator itself counts as free: capacity less everything held, whatever the runner says. */
@@ -62,45 +75,71 @@ export class Matcher {
   /** Up to `limit` tasks for one session, for the answer to its reports. */
   async offerTo(session: Session, limit: number): Promise<Offer[]> {
     const wanted = Math.min(limit, this.free(session), maxBatch);
+    if (wanted <= 0 || this.#isPaused) return [];
+    const { board, sessions } = this.#options;
+    const lines = board.demands().filter(({ demand }) => sessions.qualified(demand).has(session));
     const tasks: TaskRecord[] = [];
-    for (const demand of this.#options.board.demands()) {
-      if (!this.#options.sessions.qualified(demand).has(session)) continue;
-      while (tasks.length < wanted) {
-        const task = this.#options.board.takeReady(demand.signature);
-        if (!task) break;
-        tasks.push(task);
-      }
-    }
+    this.#inTurn(lines, (demand) => {
+      const task = tasks.length < wanted ? board.takeReady(demand) : undefined;
+      if (task) tasks.push(task);
+      return task !== undefined;
+    });
     return tasks.length === 0 ? [] : this.#commit(session, tasks);
+  }
+
+  get #isPaused(): boolean {
+    return this.#options.paused?.() ?? false;
   }
 
   async #loop(): Promise<void> {
     while (this.#again) {
       this.#again = false;
+      if (this.#isPaused) continue;
       const assignments = this.#assign();
       await Promise.all([...assignments].map(([session, tasks]) => this.#deliver(session, tasks)));
     }
     this.#pumping = false;
+    this.#wakeWhenDue();
+  }
+
+  #wakeWhenDue(): void {
+    clearTimeout(this.#timer);
+    const { board, now } = this.#options;
+    const at = board.nextDue;
+    if (at === undefined) return;
+    const ms = Math.min(Math.max(1, Math.ceil(at - now())), maxTimerMs);
+    this.#timer = setTimeout(() => this.pump(), ms).unref();
+  }
+
+  /** Gives each line its turn, the one whose next task goes first before the others, for as long as `give` gives. */
+  #inTurn(lines: readonly WaitingDemand[], give: (demand: Demand) => boolean): void {
+    const heap = new Heap<WaitingDemand>((a, b) => goesBefore(a.head, b.head));
+    for (const line of lines) heap.push(line);
+    for (let line = heap.pop(); line !== undefined; line = heap.pop()) {
+      if (!give(line.demand)) continue;
+      const head = this.#options.board.head(line.demand.signature);
+      if (head !== undefined) heap.push({ demand: line.demand, head });
+    }
   }
 
   #assign(): Map<Session, TaskRecord[]> {
+    const { board, sessions } = this.#options;
     const assignments = new Map<Session, TaskRecord[]>();
-    for (const demand of this.#options.board.demands()) this.#assignDemand(demand, assignments);
-    return assignments;
-  }
-
-  #assignDemand(demand: Demand, assignments: Map<Session, TaskRecord[]>): void {
     const given = (session: Session): number => assignments.get(session)?.length ?? 0;
-    const open = new Set([...this.#options.sessions.qualified(demand)].filter((session) => session.poll));
-    while (open.size > 0) {
-      const session = this.#leastLoaded(open, given);
-      if (!session) return;
-      const task = this.#options.board.takeReady(demand.signature);
-      if (!task) return;
-      const tasks = assignments.get(session) ?? [];
-      tasks.push(task);
-      assignments.set(session, tasks);
-    }
+    const candidates = new Map<string, Set<Session>>();
+    const lines = board.demands().filter(({ demand }) => {
+      const open = new Set([...sessions.qualified(demand)].filter((session) => session.poll));
+      candidates.set(demand.signature, open);
+      return open.size > 0;
+    });
+    this.#inTurn(lines, (demand) => {
+      const session = this.#leastLoaded(candidates.get(demand.signature) ?? new Set(), given);
+      const task = session && board.takeReady(demand);
+      if (!task) return false;
+      assignments.set(session, [...(assignments.get(session) ?? []), task]);
+      return true;
+    });
+    return assignments;
   }
 
   #leastLoaded(open: Set<Session>, given: (session: Session) => number): Session | undefined {
@@ -129,13 +168,19 @@ export class Matcher {
     const clientId = session.runner.clientId;
     this.#reserve(clientId, tasks.length);
     try {
-      const { tasks: changed } = await ledger.offerTasks({
+      const { tasks: changed, waiting } = await ledger.offerTasks({
         to: session.speaker,
         tasks: tasks.map((task) => ({ task: task.id, epoch: task.epoch })),
         now: now(),
         expiresAt: now() + offerMs,
+        ...(Number.isFinite(board.namespaceConcurrency)
+          ? { namespaceLimit: board.namespaceConcurrency }
+          : {}),
       });
       board.apply(changed);
+      for (const why of waiting) board.setAside(why);
+      // The slots that these would have had are for others.
+      if (waiting.length > 0) this.pump();
       return changed.filter((task) => task.state === 'Offered').map(toOffer);
     } catch (error) {
       for (const task of tasks) board.putBack(task);

@@ -1,5 +1,6 @@
 import {
   attemptKey,
+  type AttemptRef,
   type Cancel,
   type PollRequest,
   type PollResponse,
@@ -50,7 +51,11 @@ export const reviewHeld = (
 };
 
 /** What a runner still runs and the ledger no longer holds for it (it was given up as Lost) is to be ended and forgotten. */
-export const noteAbandoned = (session: Session, request: PollRequest, given: ReadonlySet<string>): void => {
+export const noteAbandoned = (
+  session: Session,
+  request: PollRequest,
+  isStillItsOwn: (ref: AttemptRef) => boolean,
+): void => {
   const held = new Set(request.held.map(attemptKey));
   for (const [key, cancel] of session.cancels) {
     if (cancel.reason !== 'Abandoned' || held.has(key)) continue;
@@ -58,7 +63,7 @@ export const noteAbandoned = (session: Session, request: PollRequest, given: Rea
     session.cancelsSent.delete(key);
   }
   for (const ref of request.held)
-    if (!given.has(attemptKey(ref))) session.cancels.set(attemptKey(ref), { ...ref, reason: 'Abandoned' });
+    if (!isStillItsOwn(ref)) session.cancels.set(attemptKey(ref), { ...ref, reason: 'Abandoned' });
 };
 
 const takeCancels = (session: Session): Cancel[] => {

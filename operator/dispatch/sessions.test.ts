@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { start } from '../testing/builders.ts';
-import { explainWaiting } from './explain.ts';
 import { aTask, addRunner, bench, connect, live, ready, stateOf, useBench } from './test-bench.ts';
 
 useBench();
@@ -71,7 +70,7 @@ describe('a task that nobody can take', () => {
     await ready(aTask('t1', { tags: ['production', 'us-east-1'] }));
     const task = bench.board.get('t1');
     if (!task) throw new Error('t1 is not on the board');
-    expect(explainWaiting(task, bench.sessions)).toEqual({
+    expect(bench.explain(task)).toEqual({
       reason: 'NoRunner',
       message:
         'Needs a runner of namespace payments with the tags production, us-east-1 (node ssh-exec). No online runner qualifies. ' +
@@ -88,7 +87,7 @@ describe('a task that nobody can take', () => {
     await ready(aTask('t1', { spec }));
     const task = bench.board.get('t1');
     if (!task) throw new Error('t1 is not on the board');
-    const { message } = explainWaiting(task, bench.sessions);
+    const { message } = bench.explain(task);
     expect(message).toContain("machine: its machine's own configuration does not permit local-exec");
     expect(message).toContain('resource: its spec.allow.nodes does not permit local-exec');
   });
@@ -106,12 +105,12 @@ describe('a task that nobody can take', () => {
         'Needs a runner of namespace payments (node ssh-exec). None that qualifies is online: ' +
         'r1 would, but has stopped or is not heard of. Start it again; the step then starts by itself.',
     };
-    expect(explainWaiting(task, bench.sessions)).toEqual(busy);
+    expect(bench.explain(task)).toEqual(busy);
     bench.now += 45_001;
-    expect(explainWaiting(task, bench.sessions)).toEqual(away);
+    expect(bench.explain(task)).toEqual(away);
     bench.now -= 45_001;
     await bench.dispatch.closeSession(runner, envelope);
-    expect(explainWaiting(task, bench.sessions)).toEqual(away);
+    expect(bench.explain(task)).toEqual(away);
   });
 
   test('is offered as soon as the Runner resource permits it', async () => {

@@ -10,7 +10,15 @@ const startOperator = () => {
   const onError = (error: unknown): void => {
     throw error;
   };
-  const sweeper = startSweeper({ ledger, logs, board, times, now: () => bench.now, onError });
+  const sweeper = startSweeper({
+    ledger,
+    logs,
+    board,
+    times,
+    paused: () => false,
+    now: () => bench.now,
+    onError,
+  });
   sweeper.stop();
   const pass = async (seconds: number): Promise<void> => {
     for (let i = 0; i < seconds; i++) {

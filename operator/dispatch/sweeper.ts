@@ -9,6 +9,8 @@ export interface SweeperOptions {
   readonly board: Board;
   readonly now: () => number;
   readonly times: Times;
+  /** While the ledger is in recovery, deadlines wait for a person too. */
+  readonly paused: () => boolean;
   readonly onError: (error: unknown) => void;
 }
 
@@ -42,7 +44,7 @@ export const startSweeper = (options: SweeperOptions): Sweeper => {
     if (busy || board.size === 0) return;
     busy = true;
     try {
-      const { tasks } = await ledger.expire({ now: options.now(), graceMs });
+      const { tasks } = await ledger.expire({ now: options.now(), graceMs, killGraceMs: times.killGraceMs });
       board.apply(tasks);
       for (const task of tasks)
         if (task.state === 'Lost') await logs.abandon({ task: task.id, epoch: task.epoch });
@@ -55,9 +57,9 @@ export const startSweeper = (options: SweeperOptions): Sweeper => {
 
   const tick = async (): Promise<void> => {
     const at = options.now();
-    if (Math.abs(at - tickedAt) > awayMs(times)) backSince = at;
+    if (Math.abs(at - tickedAt) > awayMs(times) || options.paused()) backSince = at;
     tickedAt = at;
-    if (at - backSince < times.settleMs) return;
+    if (options.paused() || at - backSince < times.settleMs) return;
     // Lost is final: nobody is given up before the operator has listened for as long as an Offline verdict takes, or the grace if that is shorter.
     const listened = at - backSince >= Math.min(times.offlineMs, times.unknownGraceMs);
     await sweep(listened ? times.unknownGraceMs : Infinity);

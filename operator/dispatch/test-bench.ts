@@ -10,10 +10,12 @@ import type { NewTask } from '../ledger/records.ts';
 import { openSqliteLedger } from '../ledger/sqlite/open.ts';
 import type { LogStore } from '../logs/contract.ts';
 import { openSqliteLogStore } from '../logs/open.ts';
+import { openRecoveryMode, type RecoveryMode } from '../recovery/mode.ts';
 import { aNewRun, aTaskRecord, start } from '../testing/builders.ts';
 import { Board } from './board.ts';
 import type { AuthenticatedRunner, Dispatch } from './contract.ts';
 import { createDispatch } from './dispatch.ts';
+import { createExplain, type Explain } from './explain.ts';
 import { Matcher } from './offers.ts';
 import { Sessions } from './sessions.ts';
 import { startSweeper } from './sweeper.ts';
@@ -21,12 +23,14 @@ import { defaultTimes } from './times.ts';
 
 /** The production dispatcher over the production ledger and log store, with an injected clock. */
 export interface Bench {
+  readonly recovery: RecoveryMode;
   readonly ledger: Ledger;
   readonly logs: LogStore;
   readonly board: Board;
   readonly sessions: Sessions;
   readonly dispatch: Dispatch;
   readonly runners: CacheStore<Runner>;
+  readonly explain: Explain;
   sweep(): Promise<void>;
   now: number;
 }
@@ -50,14 +54,28 @@ const openBench = async (): Promise<void> => {
   const runners = createCacheStore<Runner>((error) => errors.push(error));
   let clock = (): number => start;
   const now = (): number => clock();
-  const board = new Board();
+  const board = new Board({ now });
+  const recovery = await openRecoveryMode({ ledger, apply: (tasks) => board.apply(tasks), now });
+  const paused = (): boolean => recovery.active;
   const sessions = new Sessions({ runners, onlineMs: times.onlineMs, now });
   const onError = (error: unknown): void => void errors.push(error);
-  const matcher = new Matcher({ board, sessions, ledger, offerMs: times.offerMs, now, onError });
-  const dispatch = createDispatch({ ledger, logs, board, sessions, matcher, times, now, random: () => 0.5 });
-  const sweeper = startSweeper({ ledger, logs, board, times, now, onError });
+  const matcher = new Matcher({ board, sessions, ledger, offerMs: times.offerMs, paused, now, onError });
+  const dispatch = createDispatch({
+    ledger,
+    logs,
+    board,
+    sessions,
+    matcher,
+    times,
+    recovery,
+    now,
+    random: () => 0.5,
+  });
+  const sweeper = startSweeper({ ledger, logs, board, times, paused, now, onError });
   sweeper.stop();
-  bench = { ledger, logs, board, sessions, dispatch, runners, sweep: () => sweeper.sweep(), now: start };
+  const explain = createExplain({ sessions, board, recovering: paused, now });
+  const sweep = (): Promise<void> => sweeper.sweep();
+  bench = { recovery, ledger, logs, board, sessions, dispatch, runners, explain, sweep, now: start };
   clock = () => bench.now;
 };
 

@@ -1,6 +1,13 @@
 import { once } from 'node:events';
 import { Agent, request as httpsRequest } from 'node:https';
-import { OutriderError, paths, type LogChunk, type PollResponse } from '@outrider/protocol';
+import {
+  OutriderError,
+  paths,
+  type HostKeyRequest,
+  type LogChunk,
+  type PollResponse,
+  type RecoveryRequest,
+} from '@outrider/protocol';
 import type { AuthenticatedRunner, Dispatch } from '../dispatch/contract.ts';
 import { startIdentity, type IdentityFixture, type TestKey } from '../identity/fixture.ts';
 import { startRunnerApi, type RunnerApi } from './server.ts';
@@ -66,6 +73,8 @@ export class HeldPolls implements Dispatch {
     throw new Error('the disk is full: /var/lib/outrider');
   };
   report = async () => ({ reports: [], offers: [] });
+  recover = async (_: AuthenticatedRunner, { items }: RecoveryRequest) => ({ accepted: items.length });
+  learnHostKey = async (_: AuthenticatedRunner, { key }: HostKeyRequest) => ({ key, learned: true });
   closeSession = async () => {};
   logs = async (_: AuthenticatedRunner, __: string, chunks: readonly LogChunk[]) => {
     this.logged.push(...chunks);
@@ -131,7 +140,7 @@ export class ApiFixture {
     const api = await startRunnerApi({
       identity,
       dispatch,
-      generation: 'g1',
+      generation: () => 'g1',
       ...place,
       logger: silent,
       keepaliveMs: 50,

@@ -2,8 +2,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import {
   AcceptRequest,
   CloseRequest,
+  HostKeyRequest,
   OutriderError,
   PollRequest,
+  RecoveryRequest,
   RegisterRequest,
   ReportsRequest,
   SessionRequest,
@@ -29,8 +31,8 @@ const smallBody = 65_536;
 export interface RouteOptions {
   readonly identity: RunnerIdentity;
   readonly dispatch: Dispatch;
-  /** The ledger's generation, for log uploads, which name it in a header. */
-  readonly generation: string;
+  /** The ledger's current generation, for log uploads, which name it in a header. */
+  readonly generation: () => string;
   readonly stopping: AbortSignal;
   readonly keepaliveMs: number;
 }
@@ -164,6 +166,16 @@ export const dispatchRoutes = (app: FastifyInstance, options: RouteOptions): voi
   app.post<{ Body: ReportsRequest }>(paths.reports, { schema: { body: ReportsRequest } }, async (request) =>
     dispatch.report(caller(request), request.body),
   );
+  app.post<{ Body: RecoveryRequest }>(
+    paths.recovery,
+    { schema: { body: RecoveryRequest } },
+    async (request) => dispatch.recover(caller(request), request.body),
+  );
+  app.post<{ Body: HostKeyRequest }>(
+    paths.hostKeys,
+    { schema: { body: HostKeyRequest }, bodyLimit: smallBody },
+    async (request) => dispatch.learnHostKey(caller(request), request.body),
+  );
   app.post<{ Body: CloseRequest }>(paths.close, { schema: { body: CloseRequest } }, async (request) => {
     await dispatch.closeSession(caller(request), request.body);
     return {};
@@ -172,7 +184,7 @@ export const dispatchRoutes = (app: FastifyInstance, options: RouteOptions): voi
     const { body } = request;
     if (!Array.isArray(body)) throw badBody(`logs are uploaded as ${logBatchType}`);
     const chunks: LogChunk[] = body;
-    return dispatch.logs(caller(request), sessionHeader(request, generation), chunks);
+    return dispatch.logs(caller(request), sessionHeader(request, generation()), chunks);
   });
   app.post<{ Body: unknown }>(paths.credentials, { bodyLimit: smallBody }, async (request) => {
     if (typeof request.body !== 'string') throw badBody('credentials are asked for as application/jose');

@@ -18,8 +18,8 @@ const minVersion = 'TLSv1.3';
 export interface RunnerApiOptions {
   readonly identity: RunnerIdentity;
   readonly dispatch: Dispatch;
-  /** The ledger's. */
-  readonly generation: string;
+  /** The ledger's; a restore changes it. */
+  readonly generation: () => string;
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;

@@ -11,5 +11,4 @@ export const durationMs = (text: string): number => {
 export const defaults = {
   startDeadlineMs: 24 * 3_600_000,
   queueTimeoutMs: 3_600_000,
-  unknownGraceMs: 15 * 60_000,
 } as const;

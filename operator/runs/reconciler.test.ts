@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Runner, Target, Workflow, WorkflowRun } from '@outrider/kinds';
 import { Board } from '../dispatch/board.ts';
+import { createExplain } from '../dispatch/explain.ts';
 import { Sessions } from '../dispatch/sessions.ts';
 import { createCacheStore } from '../kube/cache-store.ts';
 import type { WorkQueue } from '../kube/contract.ts';
@@ -36,13 +37,17 @@ const follow = () => {
   const workflows = createCacheStore<Workflow>(onError);
   const synced = Promise.resolve();
   const now = (): number => start;
+  const recovering = (): boolean => false;
+  const board = new Board();
+  const sessions = new Sessions({ runners: createCacheStore<Runner>(onError), onlineMs: 45_000, now });
   const options: RunsOptions = {
     runs: { ...runs, synced },
     workflows: { ...workflows, synced },
     targets: { ...createCacheStore<Target>(onError), synced },
     ledger,
-    board: new Board(),
-    sessions: new Sessions({ runners: createCacheStore<Runner>(onError), onlineMs: 45_000, now }),
+    board,
+    explain: createExplain({ sessions, board, recovering, now }),
+    recovering,
     status: { want: () => undefined, flush: () => synced, stop: () => synced },
     events: { record: () => undefined },
     now,
