@@ -40,8 +40,13 @@ export class Stack {
 
   async start(options: Partial<OperatorOptions>): Promise<void> {
     const { footprint, controlPlane } = this;
-    this.#operator = await startOperator({ footprint, controlPlane, ...options });
-    await controlPlane.mustKubectl(['create', 'namespace', this.namespace]);
+    await this.use(await startOperator({ footprint, controlPlane, ...options }));
+  }
+
+  /** Works with an operator that the test has started itself. */
+  async use(operator: Operator): Promise<void> {
+    this.#operator = operator;
+    await this.controlPlane.mustKubectl(['create', 'namespace', this.namespace]);
   }
 
   async restartOperator(): Promise<void> {

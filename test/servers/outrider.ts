@@ -55,6 +55,8 @@ export interface OperatorOptions {
   readonly address?: string;
   /** Further flags, such as --unknown-grace. */
   readonly flags?: readonly string[];
+  /** postgres://…, which goes by environment. Default: SQLite in the data folder. */
+  readonly ledgerUrl?: string;
 }
 
 /** A running operator: the shipped bundle under its own ServiceAccount's token, outside the cluster. */
@@ -70,10 +72,15 @@ export interface Operator {
 }
 
 interface OperatorPlace {
+  readonly name: string;
+  /** In the Lease. A replica of several is another one after each start, as a pod is. */
+  readonly identity: string;
   readonly address: string;
   readonly ports: { readonly runnerApi: number; readonly portal: number; readonly metrics: number };
   readonly dataDir: string;
   readonly kubeconfig: string;
+  /** What stands before the replicas; the replica itself by default. */
+  readonly front?: { readonly portalUrl: string; readonly runnerApiUrl: string };
 }
 
 const flagsOf = (flags: Readonly<Record<string, string | number>>): string[] =>
@@ -81,19 +88,23 @@ const flagsOf = (flags: Readonly<Record<string, string | number>>): string[] =>
 
 const isReady = async (url: string): Promise<boolean> => (await fetch(`${url}/readyz`)).ok;
 
+/** `operator-1.2` after `operator-1.1`. */
+const nextIdentity = (identity: string): string =>
+  identity.replace(/\d+$/, (start) => `${Number(start) + 1}`);
+
 async function launch(options: OperatorOptions, place: OperatorPlace): Promise<Operator> {
-  const { address, ports, dataDir, kubeconfig } = place;
-  const portalUrl = `https://${address}:${ports.portal}`;
-  const runnerApiUrl = `https://${address}:${ports.runnerApi}`;
+  const { name, address, ports, dataDir, kubeconfig, front } = place;
+  const portalUrl = front?.portalUrl ?? `https://${address}:${ports.portal}`;
+  const runnerApiUrl = front?.runnerApiUrl ?? `https://${address}:${ports.runnerApi}`;
   const metricsUrl = `http://127.0.0.1:${ports.metrics}`;
   const started = await startProcess(options.footprint, {
-    name: 'operator',
+    name,
     command: process.execPath,
     args: [
       bundle('operator', 'outrider-operator.js'),
       ...flagsOf({
         namespace: systemNamespace,
-        identity: 'operator-0',
+        identity: place.identity,
         'data-dir': dataDir,
         host: '0.0.0.0',
         'tls-names': `localhost,127.0.0.1,${address}`,
@@ -105,7 +116,10 @@ async function launch(options: OperatorOptions, place: OperatorPlace): Promise<O
       }),
       ...(options.flags ?? []),
     ],
-    env: { KUBECONFIG: kubeconfig },
+    env: {
+      KUBECONFIG: kubeconfig,
+      ...(options.ledgerUrl === undefined ? {} : { OUTRIDER_LEDGER_URL: options.ledgerUrl }),
+    },
     ready: () => isReady(metricsUrl),
   });
   return {
@@ -115,29 +129,64 @@ async function launch(options: OperatorOptions, place: OperatorPlace): Promise<O
     dataDir,
     kubeconfig,
     process: started,
-    restart: () => launch(options, place),
+    restart: () =>
+      launch(options, { ...place, ...(front ? { identity: nextIdentity(place.identity) } : {}) }),
   };
 }
+
+const choosePorts = async (address: string): Promise<OperatorPlace['ports']> => ({
+  runnerApi: await freePort(address),
+  portal: await freePort(address),
+  metrics: await freePort(),
+});
+
+const makeDataDir = (footprint: Footprint, name: string): string => {
+  const dataDir = join(footprint.subfolder(name), 'data');
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  return dataDir;
+};
+
+const operatorKubeconfig = (controlPlane: ControlPlane): Promise<string> =>
+  controlPlane.serviceAccountKubeconfig({ namespace: systemNamespace, name: 'outrider-operator' });
 
 /** Installs the chart and starts the operator; ready when it leads and serves. */
 export async function startOperator(options: OperatorOptions): Promise<Operator> {
   const { footprint, controlPlane, address = '127.0.0.1' } = options;
-  const ports = {
-    runnerApi: await freePort(address),
-    portal: await freePort(address),
-    metrics: await freePort(),
-  };
+  const ports = await choosePorts(address);
   await installChart(footprint, controlPlane, {
     'portal.url': `https://${address}:${ports.portal}`,
     'runnerApi.url': `https://${address}:${ports.runnerApi}`,
   });
-  const kubeconfig = await controlPlane.serviceAccountKubeconfig({
-    namespace: systemNamespace,
-    name: 'outrider-operator',
+  const kubeconfig = await operatorKubeconfig(controlPlane);
+  const dataDir = makeDataDir(footprint, 'operator');
+  return launch(options, {
+    name: 'operator',
+    identity: 'operator-0',
+    address,
+    ports,
+    dataDir,
+    kubeconfig,
   });
-  const dataDir = join(footprint.subfolder('operator'), 'data');
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  return launch(options, { address, ports, dataDir, kubeconfig });
+}
+
+/** Starts one of several operators behind a front that all of them name; the chart is installed already. */
+export async function startReplica(
+  options: OperatorOptions,
+  replica: { readonly name: string; readonly front: NonNullable<OperatorPlace['front']> },
+): Promise<{ readonly operator: Operator; readonly ports: OperatorPlace['ports'] }> {
+  const { footprint, controlPlane, address = '127.0.0.1' } = options;
+  const ports = await choosePorts(address);
+  const kubeconfig = await operatorKubeconfig(controlPlane);
+  const dataDir = makeDataDir(footprint, replica.name);
+  const operator = await launch(options, {
+    ...replica,
+    identity: `${replica.name}.1`,
+    address,
+    ports,
+    dataDir,
+    kubeconfig,
+  });
+  return { operator, ports };
 }
 
 export interface RunnerOptions {
