@@ -135,6 +135,8 @@ export const renderRun = (context: Context, run: RunDetails, conditions: Conditi
   const now = context.now();
   const wide = { wide: context.format === 'wide' };
   const shown = createShown();
+  // Of what waits for a person the step says more, and the command stands below.
+  if (run.reason === 'AwaitingHuman') shown(run.message);
   return paragraphs(
     headOf(run, { style, now, shown }),
     conditions.length === 0 ? '' : conditionsOf(conditions, style, shown),
