@@ -92,6 +92,111 @@ test('a finished run is never planned again', () => {
     expect(plan(tasksIn('Pending'), { state })).toBeUndefined();
 });
 
+/** What a plan may move: nobody is acting on a target, or nobody knows. */
+const movable: readonly TaskState[] = [
+  'Pending',
+  'Blocked',
+  'Ready',
+  'Offered',
+  'Verifying',
+  'AwaitingHuman',
+];
+/** Each of these has a deadline of its own in the ledger. */
+const waitingStates: readonly TaskState[] = [
+  'Blocked',
+  'Ready',
+  'Offered',
+  'Claimed',
+  'Running',
+  'Unknown',
+  'Verifying',
+  'AwaitingHuman',
+];
+
+describe('a paused run', () => {
+  test('blocks the step whose turn it is and leaves what runs alone', () => {
+    const fan = [
+      aTaskRecord({ id: 'a', target: 'web-1', state: 'Running' }),
+      aTaskRecord({ id: 'b', target: 'web-2', state: 'Ready' }),
+      aTaskRecord({ id: 'c', target: 'web-3', state: 'Pending' }),
+    ];
+    const blocked = {
+      to: 'Blocked',
+      reason: 'Paused',
+      message: expect.stringContaining('spec.desiredState'),
+    };
+    expect(plan(fan, { paused: true })?.transitions).toEqual([
+      { task: 'c', from: 'Pending', ...blocked },
+      { task: 'b', from: 'Ready', ...blocked },
+    ]);
+  });
+
+  test('begins no further step', () => {
+    expect(plan(tasksIn('Succeeded', 'Pending'), { paused: true })?.transitions).toMatchObject([
+      { task: 't1', from: 'Pending', to: 'Blocked' },
+    ]);
+    expect(plan(tasksIn('Succeeded', 'Blocked'), { paused: true })).toBeUndefined();
+  });
+
+  test('goes on where it stood', () => {
+    expect(plan(tasksIn('Succeeded', 'Blocked', 'Pending'))?.transitions).toEqual([
+      { task: 't1', from: 'Blocked', to: 'Ready', queueDeadline: start + 1000 },
+    ]);
+  });
+
+  test('can be cancelled', () => {
+    const result = plan(tasksIn('Succeeded', 'Blocked'), { paused: true, cancelRequested: true });
+    expect(result?.transitions).toMatchObject([{ task: 't1', from: 'Blocked', to: 'Cancelled' }]);
+    expect(result?.finish?.state).toBe('Cancelled');
+  });
+});
+
+describe('lost work', () => {
+  test.each(['Verifying', 'AwaitingHuman'] as const)(
+    'keeps the run open while it is %s, and ends with the run when that is cancelled',
+    (state) => {
+      expect(plan(tasksIn(state, 'Pending'))).toBeUndefined();
+      const cancelled = plan(tasksIn(state, 'Pending'), { cancelRequested: true });
+      expect(cancelled?.transitions).toMatchObject([
+        { task: 't1', from: 'Pending', to: 'Cancelled' },
+        { task: 't0', from: state, to: 'Cancelled' },
+      ]);
+      expect(cancelled?.finish?.state).toBe('Cancelled');
+    },
+  );
+
+  test('a probe is no part of its step, and the run ends after it', () => {
+    const probe = aTaskRecord({ id: 'p', state: 'Running', probeOf: 't0' });
+    expect(plan([...tasksIn('Succeeded'), probe])).toBeUndefined();
+    const over = { ...probe, state: 'Cancelled' as const };
+    expect(plan([...tasksIn('Succeeded'), over])?.finish?.state).toBe('Succeeded');
+  });
+
+  test('a run whose object is gone ends as Orphaned', () => {
+    const input = { run: aRunRecord({ steps, cancelRequested: true }), tasks: tasksIn('Ready') };
+    const result = planRun({ ...input, now: start, queueTimeoutMs: 1000, orphaned: true });
+    expect(result?.finish).toEqual({
+      state: 'Cancelled',
+      reason: 'Orphaned',
+      message: 'The WorkflowRun was deleted before the run had ended, so it was cancelled.',
+    });
+  });
+});
+
+describe('a restored run', () => {
+  test('asks a person about a step that nobody vouched for instead of executing it', () => {
+    const tasks = tasksIn('Succeeded', 'Pending').map((task) => ({ ...task, uncertain: task.id === 't1' }));
+    expect(plan(tasks)?.transitions).toMatchObject([
+      { task: 't1', from: 'Pending', to: 'AwaitingHuman', reason: 'AwaitingHuman' },
+    ]);
+  });
+
+  test('is not planned before recovery is over', () => {
+    const input = { run: aRunRecord({ steps }), tasks: tasksIn('Pending') };
+    expect(planRun({ ...input, now: start, queueTimeoutMs: 1000, recovering: true })).toBeUndefined();
+  });
+});
+
 test('whatever the states, a plan never touches what a runner may act on or what has ended, and a finish leaves nothing open', () => {
   const anyState = fc.constantFrom(...taskStates);
   fc.assert(
@@ -105,7 +210,7 @@ test('whatever the states, a plan never touches what a runner may act on or what
         for (const task of tasks) {
           const transition = changed.get(task.id);
           if (!transition) continue;
-          expect(['Pending', 'Ready', 'Offered']).toContain(task.state);
+          expect(movable).toContain(task.state);
           expect(transition.from).toBe(task.state);
         }
         if (!result?.finish) return;
@@ -123,9 +228,7 @@ test('whatever the states, a run that is not final has a plan or an attempt, que
       fc.boolean(),
       (states, cancelRequested) => {
         const tasks = tasksIn(...states);
-        const waitsFor = tasks.some((task) =>
-          ['Ready', 'Offered', 'Claimed', 'Running', 'Unknown'].includes(task.state),
-        );
+        const waitsFor = tasks.some((task) => waitingStates.includes(task.state));
         expect(plan(tasks, { cancelRequested }) !== undefined || waitsFor).toBe(true);
       },
     ),

@@ -48,7 +48,7 @@ export const taskView = (task: TaskRecord, log: LogState): TaskView => ({
 });
 
 const statusOf = (run: WorkflowRun, ledger: RunAndTasks | undefined): Partial<RunStatusDraft> =>
-  ledger ? runStatus({ ...ledger, observedGeneration: 0, waiting: new Map() }) : (run.status ?? {});
+  ledger ? runStatus(ledger) : (run.status ?? {});
 
 const completed = (conditions: RunStatusDraft['conditions'] | undefined) =>
   conditions?.find((condition) => condition.type === 'Completed');

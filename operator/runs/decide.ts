@@ -86,8 +86,28 @@ export const alreadyRan = (run: WorkflowRun, now: number): RunStatusDraft =>
     now,
   });
 
+/** The pause that is asked for, when the ledger has it otherwise. */
+export const wantedPause = (
+  run: WorkflowRun,
+  { run: known }: Pick<RunAndTasks, 'run'>,
+): boolean | undefined => {
+  if (known.state !== 'Running' || known.cancelRequested) return undefined;
+  const wanted = run.spec.desiredState === 'Paused';
+  return wanted === known.paused ? undefined : wanted;
+};
+
+/** A run that is to start while the ledger is in recovery. */
+export const heldBack = (run: WorkflowRun, now: number): RunStatusDraft =>
+  unstartedStatus(run.metadata.generation, {
+    phase: 'Queued',
+    reason: 'RecoveryActive',
+    message:
+      'The ledger was restored from a copy, and nothing starts before a person has confirmed what is known. See `outrider recovery`.',
+    now,
+  });
+
 /** True when a cancellation has been asked for, or the run's object is gone, and the ledger does not have it yet. */
-export const mustCancel = (run: WorkflowRun | undefined, known: RunAndTasks): boolean =>
+export const mustCancel = (run: WorkflowRun | undefined, known: Pick<RunAndTasks, 'run'>): boolean =>
   known.run.state === 'Running' &&
   !known.run.cancelRequested &&
   (run === undefined || run.spec.desiredState === 'Cancelled');

@@ -28,6 +28,7 @@ export type Freeze =
     };
 
 const defaultTimeoutMs = 3_600_000;
+const defaultRetryDelayMs = 10_000;
 
 /** Required tags: the workflow's, replaced by the step's, joined with the target's. */
 const selection = (
@@ -48,15 +49,41 @@ const inputOf = (step: Step, parameters: Readonly<Record<string, string>>): Node
 
 export const stepName = (step: Step, index: number): string => step.name ?? `step-${index + 1}`;
 
+/** The step's own node, target, credential and environment, with the script that finds out whether it was done. */
+const verifyOf = (step: Step, spec: TaskSpec): TaskSpec | undefined => {
+  if (step.verify === undefined) return undefined;
+  const { onLost: _, ...same } = spec;
+  const { script, command, ...input } = spec.input;
+  return {
+    ...same,
+    input: {
+      ...input,
+      ...(command === undefined ? { script: step.verify.script } : { command: step.verify.script }),
+    },
+    timeoutMs: step.verify.timeout === undefined ? defaultTimeoutMs : durationMs(step.verify.timeout),
+  };
+};
+
+const retryOf = ({ retry }: Step): NewTask['retry'] =>
+  retry && {
+    limit: retry.limit,
+    delayMs: retry.delay === undefined ? defaultRetryDelayMs : durationMs(retry.delay),
+  };
+
+const timeoutOf = (step: Step): number =>
+  step.timeout === undefined
+    ? (definitions[step.node]?.defaults.timeoutMs ?? defaultTimeoutMs)
+    : durationMs(step.timeout);
+
 const taskOf = (
   input: FreezeInput,
   index: number,
   work: { place: Place; parameters: Readonly<Record<string, string>> },
 ): NewTask => {
   const { run, workflow } = input;
+  const { place } = work;
   const step = workflow.spec.steps[index] as Step;
-  const credential = step.credential ?? work.place.credential;
-  const spec: TaskSpec = {
+  const spec: TaskSpec = defined({
     namespace: run.metadata.namespace,
     run: run.metadata.name,
     runUid: run.metadata.uid,
@@ -64,20 +91,22 @@ const taskOf = (
     step: stepName(step, index),
     node: step.node,
     input: inputOf(step, work.parameters),
-    connection: work.place.connection,
-    ...(credential === undefined ? {} : { credential }),
-    timeoutMs:
-      step.timeout === undefined
-        ? (definitions[step.node]?.defaults.timeoutMs ?? defaultTimeoutMs)
-        : durationMs(step.timeout),
-  };
-  return {
+    connection: place.connection,
+    credential: step.credential ?? place.credential,
+    timeoutMs: timeoutOf(step),
+    onLost: step.onLost,
+    detach: step.detach,
+  });
+  return defined({
     id: randomUUID(),
     stepIndex: index,
-    target: step.targets ? work.place.name : '',
+    target: step.targets ? place.name : '',
     spec,
-    ...selection(step, workflow.spec.runner, work.place),
-  };
+    ...selection(step, workflow.spec.runner, place),
+    retry: retryOf(step),
+    verify: verifyOf(step, spec),
+    lock: place.lock,
+  });
 };
 
 /** Turns a run and its workflow, as they are now, into what will be executed whatever happens to the workflow later. */
@@ -130,4 +159,5 @@ const newRun = ({ run, workflow, now }: FreezeInput, steps: readonly FrozenStep[
   steps,
   requestedBy: run.spec.requestedBy ?? null,
   createdAt: now,
+  priority: run.spec.priority ?? workflow.spec.priority ?? 0,
 });

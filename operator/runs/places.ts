@@ -7,6 +7,8 @@ export interface Place {
   readonly connection: Connection;
   readonly credential: string | undefined;
   readonly tags: readonly string[];
+  /** Set when the Target limits how many attempts act on it at a time. */
+  readonly lock?: { readonly key: string; readonly max: number };
 }
 
 /** Without the properties that are undefined. */
@@ -16,12 +18,14 @@ export const defined = <T extends object>(value: T): { [K in keyof T]: Exclude<T
   };
 
 const placeOfTarget = (target: Target): Place => {
-  const { host, port, user, hostKey, context, namespace, credential } = target.spec;
+  const { type: _, credential, runner, maxParallel: max, ...reach } = target.spec;
+  const { name, namespace } = target.metadata;
   return {
-    name: target.metadata.name,
-    connection: defined({ name: target.metadata.name, host, port, user, hostKey, context, namespace }),
+    name,
+    connection: defined({ name, ...reach }),
     credential,
-    tags: target.spec.runner?.tags ?? [],
+    tags: runner?.tags ?? [],
+    ...(max === undefined ? {} : { lock: { key: `target/${namespace}/${name}`, max } }),
   };
 };
 
@@ -46,10 +50,10 @@ const placeOfInline = (step: Step, targets: readonly Target[]): Place => {
   if (!named) return { name: '', connection: defined({ ...rest, context }), credential, tags: [] };
   const place = placeOfTarget(named);
   return {
+    ...place,
     name: '',
     connection: { ...place.connection, ...rest },
     credential: credential ?? place.credential,
-    tags: place.tags,
   };
 };
 

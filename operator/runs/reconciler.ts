@@ -1,15 +1,15 @@
 import type { Target, Workflow, WorkflowRun } from '@outrider/kinds';
 import type { Board } from '../dispatch/board.ts';
-import { explainWaiting, type Waiting } from '../dispatch/explain.ts';
-import type { Sessions } from '../dispatch/sessions.ts';
+import type { Explain, Waiting } from '../dispatch/explain.ts';
 import type { Cache, EventRecorder, StatusWriter, WorkQueue } from '../kube/contract.ts';
 import { conditionsFrom } from '../kube/conditions.ts';
 import { workflowRuns } from '../kube/resources.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { RunAndTasks } from '../ledger/records.ts';
-import { planRun } from '../planner/plan.ts';
-import { alreadyRan, decideStart, mustCancel } from './decide.ts';
-import { runStatus, type RunStatusDraft } from './status.ts';
+import { planView } from '../planner/plan.ts';
+import type { RunView, StepView } from '../planner/run-view.ts';
+import { alreadyRan, decideStart, heldBack, mustCancel, wantedPause } from './decide.ts';
+import { createRunViews } from './run-views.ts';
+import { viewStatus, type RunStatusDraft } from './status.ts';
 
 export interface RunsOptions {
   readonly runs: Cache<WorkflowRun>;
@@ -17,7 +17,11 @@ export interface RunsOptions {
   readonly targets: Cache<Target>;
   readonly ledger: Ledger;
   readonly board: Board;
-  readonly sessions: Sessions;
+  readonly explain: Explain;
+  /** The ledger was restored: nothing is started or planned until a person has confirmed. */
+  readonly recovering: () => boolean;
+  /** Of this replica as the leader; absent where there is one operator only. */
+  readonly term?: () => number;
   readonly status: StatusWriter;
   readonly events: EventRecorder;
   readonly now: () => number;
@@ -31,15 +35,18 @@ const explainEveryMs = 5000;
 /** A runner for which a step waits may go away without telling: whether it is still there is looked at this often. */
 const recheckBusyMs = 30_000;
 
-/** Undefined while no step waits for a runner. */
-const lookAgainMs = ({ tasks }: RunAndTasks, waiting: ReadonlyMap<string, Waiting>): number | undefined => {
-  if (waiting.size > 0) return explainEveryMs;
-  return tasks.some((task) => task.state === 'Ready') ? recheckBusyMs : undefined;
+/** Ready tasks of a step that are asked for why they wait: alike ones wait for the same. */
+const explainedTasks = 20;
+
+const lookAgainMs = (view: RunView, waiting: ReadonlyMap<number, Waiting>): number | undefined => {
+  if ([...waiting.values()].some(({ reason }) => reason !== 'RunnersBusy')) return explainEveryMs;
+  return view.steps.some((step) => step.count('Ready') > 0) ? recheckBusyMs : undefined;
 };
 
 /** Reconciles one run: freeze it, or advance it by its plan; then its status follows from the ledger alone. */
 export const createRunReconciler = (options: RunsOptions) => {
   const { ledger, board, now } = options;
+  const views = createRunViews(ledger);
 
   const recordEnd = (run: WorkflowRun, draft: RunStatusDraft): void => {
     const [completed] = draft.conditions;
@@ -62,8 +69,8 @@ export const createRunReconciler = (options: RunsOptions) => {
     recordEnd(run, draft);
   };
 
-  const start = async (run: WorkflowRun): Promise<RunAndTasks | undefined> => {
-    const { namespace } = run.metadata;
+  const start = async (run: WorkflowRun): Promise<RunView | undefined> => {
+    const { namespace, uid } = run.metadata;
     const workflow = options.workflows.get(namespace, run.spec.workflowRef.name);
     const decision = decideStart({ run, workflow, targets: options.targets.list(namespace), now: now() });
     if (decision.action === 'Wait') {
@@ -72,59 +79,92 @@ export const createRunReconciler = (options: RunsOptions) => {
     }
     if (decision.action === 'End') writeStatus(run, decision.status);
     if (decision.action !== 'Start') return undefined;
-    const { outcome } = await ledger.createRun({ run: decision.run, tasks: decision.tasks });
-    if (outcome !== 'AlreadyRan') return ledger.readRun(run.metadata.uid);
+    if (options.recovering()) {
+      writeStatus(run, heldBack(run, now()));
+      queue?.addAfter(keyOf(run.metadata), explainEveryMs);
+      return undefined;
+    }
+    const { outcome } = await ledger.createRun({ run: decision.run, tasks: decision.tasks, ...byLeader() });
+    if (outcome !== 'AlreadyRan') return views.read(uid);
     writeStatus(run, alreadyRan(run, now()));
     return undefined;
   };
 
-  const advance = async (known: RunAndTasks): Promise<RunAndTasks> => {
-    let current = known;
+  const term = (): number | undefined => options.term?.();
+  const byLeader = (): { term?: number } => (options.term ? { term: options.term() } : {});
+
+  /** Plans until there is nothing to plan; a plan that came too late is made anew from what has changed. */
+  const advance = async (known: RunView, orphaned: boolean): Promise<RunView> => {
+    let view = known;
     for (;;) {
-      const plan = planRun({ ...current, now: now(), queueTimeoutMs: options.queueTimeoutMs });
-      if (!plan) return current;
-      const { applied, run, tasks } = await ledger.applyPlan(plan, now());
-      if (!applied) return (await ledger.readRun(run.uid)) ?? current;
-      const written = new Map(tasks.map((task) => [task.id, task]));
-      current = { run, tasks: current.tasks.map((task) => written.get(task.id) ?? task) };
-      board.apply(tasks);
+      const plan = planView(view, {
+        now: now(),
+        queueTimeoutMs: options.queueTimeoutMs,
+        recovering: options.recovering(),
+        orphaned,
+      });
+      if (!plan) return view;
+      const { applied, run, tasks } = await ledger.applyPlan(plan, now(), term());
+      if (applied) {
+        view.apply({ run, tasks });
+        board.apply(tasks);
+      } else view = (await views.read(run.uid)) ?? view;
     }
   };
 
-  const waitingOf = (known: RunAndTasks): Map<string, Waiting> => {
-    const waiting = new Map<string, Waiting>();
-    for (const task of known.tasks) {
-      if (task.state !== 'Ready') continue;
-      const why = explainWaiting(task, options.sessions);
-      if (why.reason === 'NoRunner') waiting.set(task.id, why);
+  const explainStep = (step: StepView): Waiting | undefined => {
+    let first: Waiting | undefined;
+    let asked = 0;
+    for (const { id } of step.in('Ready')) {
+      const task = board.get(id);
+      if (!task) continue;
+      const why = options.explain(task);
+      if (why.reason === 'NoRunner') return why;
+      first ??= why;
+      if (++asked === explainedTasks) break;
+    }
+    return first;
+  };
+
+  const waitingOf = (view: RunView): Map<number, Waiting> => {
+    const waiting = new Map<number, Waiting>();
+    for (const [index, step] of view.steps.entries()) {
+      const why = step.count('Ready') > 0 ? explainStep(step) : undefined;
+      if (why) waiting.set(index, why);
     }
     return waiting;
+  };
+
+  /** Gives the ledger what the object asks for and it does not have yet. */
+  const takeOver = async (run: WorkflowRun | undefined, view: RunView): Promise<RunView> => {
+    const { uid } = view.run;
+    const paused = run && wantedPause(run, view);
+    if (mustCancel(run, view)) board.apply((await ledger.requestCancel(uid, now(), term())).tasks);
+    else if (paused === undefined) return view;
+    else board.apply((await ledger.setPaused({ runUid: uid, paused, now: now(), ...byLeader() })).tasks);
+    return (await views.read(uid)) ?? view;
   };
 
   const reconcile = async (key: string): Promise<void> => {
     const [namespace = '', name = ''] = key.split('/');
     const run = options.runs.get(namespace, name);
     if (!run) return;
-    let known = (await ledger.readRun(run.metadata.uid)) ?? (await start(run));
+    const known = (await views.read(run.metadata.uid)) ?? (await start(run));
     if (!known) return;
-    if (mustCancel(run, known)) {
-      board.apply((await ledger.requestCancel(run.metadata.uid, now())).tasks);
-      known = (await ledger.readRun(run.metadata.uid)) ?? known;
-    }
-    known = await advance(known);
-    const waiting = waitingOf(known);
-    const again = lookAgainMs(known, waiting);
+    const view = await advance(await takeOver(run, known), false);
+    const waiting = waitingOf(view);
+    const again = lookAgainMs(view, waiting);
     if (again !== undefined) queue?.addAfter(key, again);
-    writeStatus(run, runStatus({ ...known, observedGeneration: run.metadata.generation, waiting }));
+    writeStatus(run, viewStatus({ view, observedGeneration: run.metadata.generation, waiting }));
+    views.release(view);
   };
 
   /** A run whose object vanished is cancelled and goes on to its end in the ledger: there are no finalizers. */
   const reconcileOrphan = async (uid: string): Promise<void> => {
-    const known = await ledger.readRun(uid);
-    if (!known || known.run.state !== 'Running') return;
-    if (mustCancel(undefined, known)) board.apply((await ledger.requestCancel(uid, now())).tasks);
-    const cancelled = await ledger.readRun(uid);
-    if (cancelled) await advance(cancelled);
+    const known = await views.read(uid);
+    if (!known) return;
+    const isOver = known.run.state !== 'Running';
+    views.release(isOver ? known : await advance(await takeOver(undefined, known), true));
   };
 
   let queue: WorkQueue | undefined;

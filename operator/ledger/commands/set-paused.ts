@@ -1,5 +1,6 @@
 import type { Changed } from '../ledger.ts';
 import type { Millis } from '../records.ts';
+import { pausedWhy } from '../reasons.ts';
 import type { Tx } from '../tables.ts';
 import { Changes } from './changes.ts';
 import { guardLeader } from './meta.ts';
@@ -14,11 +15,6 @@ interface SetPaused {
   now: Millis;
   term?: number;
 }
-
-export const pausedWhy = {
-  reason: 'Paused',
-  message: 'The run is paused. It goes on when spec.desiredState is Running again.',
-} as const;
 
 /** Probes go on: they find out about what has run already. */
 export const setPaused = async (tx: Tx, command: SetPaused): Promise<Changed> => {
