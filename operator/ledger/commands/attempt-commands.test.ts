@@ -1,30 +1,24 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { InventoryItem, Report } from '@outrider/protocol';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newRun, newTask, result } from '../invariants/builders.ts';
 import type { Ledger, Speaker } from '../ledger.ts';
-import { openSqliteLedger } from '../sqlite/open.ts';
+import { openTestLedger, type TestLedger } from '../suite/engine.ts';
 
 const now = Date.UTC(2026, 10, 22, 12);
 const leaseExpiresAt = now + 90_000;
 const graceMs = 900_000;
 
-let dir: string;
+let opened: TestLedger;
 let ledger: Ledger;
 let count = 0;
 let task: string;
 let run: string;
 let by: Speaker;
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'ledger-'));
-  ledger = await openSqliteLedger({ file: join(dir, 'ledger.db') });
+  opened = await openTestLedger();
+  ({ ledger } = opened);
 });
-afterAll(async () => {
-  await ledger.close();
-  await rm(dir, { recursive: true });
-});
+afterAll(() => opened.end());
 
 beforeEach(async () => {
   count += 1;

@@ -1,21 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger } from '../ledger.ts';
 import type { RunnerIdentityRecord } from '../records.ts';
-import { openSqliteLedger } from '../sqlite/open.ts';
+import { openTestLedger, type TestLedger } from '../suite/engine.ts';
 
-let dir: string;
+let opened: TestLedger;
 let ledger: Ledger;
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'ledger-'));
-  ledger = await openSqliteLedger({ file: join(dir, 'ledger.db') });
+  opened = await openTestLedger();
+  ({ ledger } = opened);
 });
-afterAll(async () => {
-  await ledger.close();
-  await rm(dir, { recursive: true });
-});
+afterAll(() => opened.end());
 
 const token = (hash: string) => ({
   hash,

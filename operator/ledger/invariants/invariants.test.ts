@@ -1,25 +1,19 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Ledger } from '../ledger.ts';
 import { terminalStates } from '../records.ts';
-import { openSqliteLedger } from '../sqlite/open.ts';
+import { openTestLedger, type TestLedger } from '../suite/engine.ts';
 import { perform, type Action } from './actions.ts';
 import { checkStep } from './check.ts';
 import { createWorld, graceMs, leaseMs, queueMs, snapshot, type World } from './world.ts';
 
-let dir: string;
+let opened: TestLedger;
 let ledger: Ledger;
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'ledger-'));
-  ledger = await openSqliteLedger({ file: join(dir, 'ledger.db') });
+  opened = await openTestLedger();
+  ({ ledger } = opened);
 });
-afterAll(async () => {
-  await ledger.close();
-  await rm(dir, { recursive: true });
-});
+afterAll(() => opened.end());
 
 const runner = fc.nat({ max: 1 });
 const task = fc.nat({ max: 2 });
