@@ -158,11 +158,13 @@ test('describe shows the command that decides on what waits for a person, and wh
       ...running,
       phase: 'Running',
       reason: 'AwaitingHuman',
+      message: 'Nobody knows how attempt 2 ended; check, then: outrider decide …',
       tasks: [waits],
       history: [decision, late],
     },
   });
   const { out } = await installation.call('describe', 'patch-x1');
+  expect(out).not.toContain('Nobody knows');
   expect(out).toContain('two/web-1: Its runner did not come back.\n');
   expect(out).toMatch(
     /DECIDED +BY +STEP +ATTEMPT +DECISION +WHY\n\S+ ago +ann +two\/web-1 +1 +Retry +uptime 40 days\n/,
