@@ -166,7 +166,8 @@ export const serve = async (options: ServeOptions): Promise<void> => {
     issuer: config.issuer,
     attemptKeyPem: keys.attempt.publicPem,
   });
-  metrics.ready({ board: engine.board, directory: engine.sessions, ledger: engine.ledger });
+  const { board, sessions: directory, ledger, recovery } = engine;
+  metrics.ready({ board, directory, ledger, recovery, now });
   logger.info(
     { portal: config.portalUrl, runnerApi: config.runnerApiUrl, generation: engine.ledger.generation },
     'serving',

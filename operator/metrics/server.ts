@@ -5,11 +5,16 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Board } from '../dispatch/board.ts';
 import type { RunnerDirectory } from '../dispatch/contract.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { RecoveryMode } from '../recovery/mode.ts';
+import { addTaskGauges } from './task-gauges.ts';
 
 export interface MetricsSources {
   readonly board: Board;
   readonly directory: RunnerDirectory;
   readonly ledger: Pick<Ledger, 'diagnostics'>;
+  readonly recovery: Pick<RecoveryMode, 'active'>;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
 }
 
 export interface MetricsServer {
@@ -19,7 +24,7 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-const addGauges = (registry: Registry, { board, directory, ledger }: MetricsSources): void => {
+const addGauges = (registry: Registry, { board, directory, ledger, recovery, now }: MetricsSources): void => {
   const gauge = (name: string, help: string, read: () => number | Promise<number>): void => {
     const metric: Gauge = new Gauge({
       name,
@@ -28,6 +33,10 @@ const addGauges = (registry: Registry, { board, directory, ledger }: MetricsSour
       collect: async () => metric.set(await read()),
     });
   };
+  addTaskGauges(registry, board, now);
+  gauge('outrider_recovery_active', '1 while the ledger is in recovery and nothing is started.', () =>
+    recovery.active ? 1 : 0,
+  );
   gauge('outrider_open_tasks', 'Tasks that are Ready or held by a runner.', () => board.size);
   gauge(
     'outrider_runners_connected',
