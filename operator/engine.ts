@@ -1,29 +1,27 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Caches } from './caches.ts';
 import { Board } from './dispatch/board.ts';
 import type { Dispatch } from './dispatch/contract.ts';
 import { createDispatch } from './dispatch/dispatch.ts';
 import { generationMismatch } from './dispatch/errors.ts';
-import { createExplain } from './dispatch/explain.ts';
 import { Matcher } from './dispatch/offers.ts';
 import { Sessions } from './dispatch/sessions.ts';
-import { startSweeper } from './dispatch/sweeper.ts';
 import type { Times } from './dispatch/times.ts';
 import type { EventRecorder, StatusWriter } from './kube/contract.ts';
 import type { Logger } from './kube/logger.ts';
-import { createWorkQueue } from './kube/work-queue.ts';
+import { startLeading, type Leading } from './leading.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import { openSqliteLedger } from './ledger/sqlite/open.ts';
 import type { LogStore } from './logs/contract.ts';
-import { openSqliteLogStore } from './logs/open.ts';
-import { startPruner } from './pruner.ts';
 import { openRecoveryMode, type RecoveryMode } from './recovery/mode.ts';
-import { createRunReconciler, recoverRuns, watchRuns, type RunsOptions } from './runs/reconciler.ts';
-import { watchStores } from './store-watch.ts';
+import { startFollowing, type Following } from './replicas/following.ts';
+import { createPeerSessions } from './replicas/peer-sessions.ts';
+import { openStores } from './stores.ts';
 
 export interface EngineOptions {
   readonly dataDir: string;
+  /** postgres://…, which several replicas may share; undefined for SQLite in `dataDir`. */
+  readonly ledgerUrl?: string | undefined;
+  /** Of this replica. */
+  readonly identity: string;
   readonly caches: Caches;
   readonly status: StatusWriter;
   readonly events: EventRecorder;
@@ -35,7 +33,7 @@ export interface EngineOptions {
   readonly namespaceConcurrency: number | undefined;
 }
 
-/** Ledger, logs, dispatch and runs: what makes work happen once it is asked for. */
+/** Ledger, logs and dispatch, which every replica has, and the runs, which the leader advances. */
 export interface Engine {
   readonly ledger: Ledger;
   readonly logs: LogStore;
@@ -43,8 +41,15 @@ export interface Engine {
   readonly sessions: Sessions;
   readonly dispatch: Dispatch;
   readonly recovery: RecoveryMode;
-  /** Takes up what the ledger has open, then follows the caches. Call it when everything else is wired. */
+  /** Other replicas may be at work on the same ledger. */
+  readonly shared: boolean;
+  /** Takes up what the other replicas do, from now on. Call it before anything is served. */
   begin(): Promise<void>;
+  /**
+   * Advances runs and acts on deadlines, until `stop`; once in the life of a process.
+   * @param ledger Carries the leader's term; the engine's own where there is one replica.
+   */
+  lead(ledger?: Ledger): Promise<Leading>;
   /** Rejects when a store has died: then only a new process can go on. */
   readonly failed: Promise<never>;
   stop(): Promise<void>;
@@ -52,15 +57,15 @@ export interface Engine {
 
 export const openEngine = async (options: EngineOptions): Promise<Engine> => {
   const { caches, logger, times, now } = options;
-  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
-  const ledger = await openSqliteLedger({ file: join(options.dataDir, 'ledger.db') });
-  const logs = await openSqliteLogStore({ dir: join(options.dataDir, 'logs') });
+  const stores = await openStores(options);
+  const { ledger, logs, shared } = stores;
   const onError = (error: unknown): void => logger.error({ err: error }, 'dispatching failed; trying again');
   const board = new Board({ now, namespaceConcurrency: options.namespaceConcurrency });
   const recovery = await openRecoveryMode({ ledger, apply: (tasks) => board.apply(tasks), now });
   const paused = (): boolean => recovery.active;
   const sessions = new Sessions({ runners: caches.runners, onlineMs: times.onlineMs, now });
   const matcher = new Matcher({ board, sessions, ledger, offerMs: times.offerMs, paused, now, onError });
+  const peers = createPeerSessions({ ledger, sessions });
   const dispatch = createDispatch({
     ledger,
     logs,
@@ -71,41 +76,13 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     recovery,
     now,
     random: Math.random,
+    ...(shared ? { takeUp: (runner, session) => peers.takeUp(runner, session) } : {}),
   });
-  const sweeper = startSweeper({ ledger, logs, board, times, paused, now, onError });
-  const runs: RunsOptions = {
-    ...options,
-    runs: caches.workflowRuns,
-    workflows: caches.workflows,
-    targets: caches.targets,
-    ledger,
-    board,
-    explain: createExplain({ board, sessions, recovering: paused, now }),
-    recovering: paused,
-  };
-  const reconciler = createRunReconciler(runs);
-  const queue = createWorkQueue({
-    reconcile: reconciler.reconcile,
-    onError: (key, error) => logger.warn({ err: error, run: key }, 'could not reconcile a run; trying again'),
-    concurrency: 16,
-  });
-  reconciler.attach(queue);
-  const pruner = startPruner({
-    ledger,
-    logs,
-    now,
-    onError: (error) => logger.warn({ err: error }, 'could not prune; trying again'),
-  });
-  const watch = watchStores({ ledger, logs });
-  const reconcileAll = (): void => {
-    for (const { metadata } of caches.workflowRuns.list())
-      queue.add(`${metadata.namespace}/${metadata.name}`);
-  };
   recovery.onChange(() => {
     if (recovery.active) sessions.removeAll(generationMismatch());
     else matcher.pump();
-    reconcileAll();
   });
+  let following: Following | undefined;
   return {
     ledger,
     logs,
@@ -113,20 +90,19 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     sessions,
     dispatch,
     recovery,
-    failed: watch.failed,
+    shared,
+    failed: stores.failed,
     begin: async () => {
-      await recoverRuns(runs, queue);
-      watchRuns(runs, queue);
-      reconcileAll();
+      if (!shared) return;
+      const { onlineMs } = times;
+      following = await startFollowing({ ledger, board, sessions, peers, recovery, onlineMs, now, logger });
     },
+    lead: (leading = ledger) =>
+      startLeading({ ...options, ledger: leading, logs, board, sessions, recovery, shared }),
     stop: async () => {
-      watch.stop();
-      sweeper.stop();
+      await following?.stop();
       matcher.stop();
-      pruner.stop();
-      await queue.stop();
-      await ledger.close();
-      await logs.close();
+      await stores.close();
     },
   };
 };

@@ -1,10 +1,11 @@
 import pino from 'pino';
 import { help, readConfig, UsageError, type OperatorConfig } from './config.ts';
 import { createKubeClient } from './kube/client.ts';
-import { leaderTimesOf, runAsLeader } from './kube/lease.ts';
+import { leaderTimesOf, runAsLeader, type LeaderOptions } from './kube/lease.ts';
 import type { Logger } from './kube/logger.ts';
 import { runProcess } from './kube/process-shell.ts';
 import { startMetricsServer } from './metrics/server.ts';
+import { leadInTurn } from './replicas/lead-in-turn.ts';
 import { serve } from './serve.ts';
 import { version } from './version.ts';
 
@@ -31,7 +32,12 @@ const run = (config: OperatorConfig, logger: Logger): Promise<number> =>
     start: async ({ kubeConfig, signal }) => {
       const client = createKubeClient(kubeConfig, { version });
       const metrics = await startMetricsServer({ host: config.host, port: config.metricsPort });
-      const leading = runAsLeader({
+      const giveUp = (why: string): void => {
+        // Another operator is at work from now on: nothing that is under way here may still be finished.
+        logger.error({ why }, 'lost the Lease');
+        process.exit(1);
+      };
+      const leadership: Omit<LeaderOptions, 'lead'> = {
         client,
         namespace: config.namespace,
         name: leaseName,
@@ -39,20 +45,27 @@ const run = (config: OperatorConfig, logger: Logger): Promise<number> =>
         times: leaderTimesOf(config.times.leaderLeaseMs),
         signal,
         logger,
-        lead: (lease) => serve({ config, client, metrics, logger, signal: lease }),
-        onLost: (why) => {
-          // Another operator is at work from now on: nothing that is under way here may still be finished.
-          logger.error({ why }, 'lost the Lease');
-          process.exit(1);
-        },
-      });
-      leading.catch((error: unknown) => {
+        onLost: giveUp,
+      };
+      const serving = {
+        config,
+        client,
+        metrics,
+        logger,
+        onSuperseded: () => giveUp('another replica took the term'),
+      };
+      // SQLite has room for one operator: the next one waits for the Lease before it opens the file.
+      const working =
+        config.ledgerUrl === undefined
+          ? runAsLeader({ ...leadership, lead: (lease) => serve({ ...serving, signal: lease }) })
+          : serve({ ...serving, signal, whenLeading: (lead) => leadInTurn({ ...leadership, lead }) });
+      working.catch((error: unknown) => {
         logger.error({ err: error }, 'could not serve');
         process.exit(1);
       });
       return {
         stop: async () => {
-          await leading;
+          await working;
           await metrics.close();
         },
       };

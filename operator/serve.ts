@@ -15,12 +15,15 @@ import type { KubeClient } from './kube/contract.ts';
 import { createEventRecorder } from './kube/events.ts';
 import type { Logger } from './kube/logger.ts';
 import { createStatusWriter } from './kube/status-writer.ts';
+import type { Ledger } from './ledger/ledger.ts';
 import { startLoginReconciler } from './logins/reconciler.ts';
 import type { MetricsServer } from './metrics/server.ts';
 import { startPortalApi } from './portal-api/server.ts';
 import { publishPortal } from './publish.ts';
-import { startRecoveryKeeper } from './recovery/keeper.ts';
+import { checkForRestore, startRecoveryKeeper } from './recovery/keeper.ts';
 import { createWitnessStore } from './recovery/witness.ts';
+import { leadingLedger } from './replicas/leading-ledger.ts';
+import { watchRevocations } from './replicas/revocations.ts';
 import { startRunnerApi } from './runner-api/server.ts';
 import { startRunnerReconciler } from './runners/reconciler.ts';
 import { startStoreReconciler } from './stores/reconciler.ts';
@@ -33,6 +36,13 @@ export interface ServeOptions {
   readonly metrics: MetricsServer;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /**
+   * Calls `lead` once this replica leads, with a signal for when it shall stop; resolves after it has stopped. Absent where
+   * there is one replica, which leads as long as it serves.
+   */
+  readonly whenLeading?: (lead: (signal: AbortSignal) => Promise<void>) => Promise<void>;
+  /** Another replica leads although this one still held the Lease: nothing that is under way may still be finished. */
+  readonly onSuperseded: () => void;
 }
 
 const now = Date.now;
@@ -72,27 +82,33 @@ const startIdentities = async ({ config, client, logger }: ServeOptions, { cache
 
 type Identities = Awaited<ReturnType<typeof startIdentities>>;
 
-const startReconcilers = (
-  { config, client, logger }: ServeOptions,
-  { caches, engine }: Parts,
-  given: Shared,
-) => {
-  const { runnerIdentity, status, events } = given;
-  const shared = { ...caches, status, events, logger, client, now };
-  const revoke = (clientId: string): void => {
+/** Cuts open polls of a key at this replica and refuses it from now on. */
+const revokeAt =
+  ({ engine }: Parts, { runnerIdentity }: Shared) =>
+  (clientId: string): void => {
     runnerIdentity.revoked(clientId);
     engine.dispatch.revoke(clientId);
   };
+
+const startReconcilers = (
+  { config, client, logger }: ServeOptions,
+  parts: Parts,
+  { given, ledger }: { given: Shared; ledger: Ledger },
+) => {
+  const { caches, engine } = parts;
+  const { status, events } = given;
+  const shared = { ...caches, status, events, logger, client, now };
+  const revoke = revokeAt(parts, given);
   return [
     startWorkflowReconciler(shared),
     startTargetReconciler(shared),
     startStoreReconciler(shared),
     startLoginReconciler(shared),
-    startDecisionReconciler({ ...shared, ledger: engine.ledger, board: engine.board }),
+    startDecisionReconciler({ ...shared, ledger, board: engine.board }),
     startRunnerReconciler({
       ...shared,
       directory: engine.sessions,
-      ledger: engine.ledger,
+      ledger,
       times: config.times,
       revoke,
     }),
@@ -133,6 +149,76 @@ const startApis = async (
   return [runnerApi, portalApi];
 };
 
+/** Everything that one replica does for all. */
+const startLeader = async (options: ServeOptions, parts: Parts, given: Shared) => {
+  const { caches, engine } = parts;
+  const { client, config, logger } = options;
+  const ledger = engine.shared
+    ? leadingLedger(engine.ledger, await engine.ledger.takeTerm(), options.onSuperseded)
+    : engine.ledger;
+  const keeper = await startRecoveryKeeper({
+    ledger,
+    mode: engine.recovery,
+    witness: createWitnessStore(client, config.namespace),
+    runs: caches.workflowRuns.list(),
+    events: given.events,
+    logger,
+    now,
+  });
+  const controllers = startReconcilers(options, parts, { given, ledger });
+  const leading = await engine.lead(ledger);
+  return {
+    stop: async () => {
+      await Promise.all(controllers.map((controller) => controller.stop()));
+      await leading.stop();
+      await keeper.stop();
+    },
+  };
+};
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** What a replica does so that nothing is served of a ledger that was put back, nor to keys that others have revoked. */
+const joinReplicas = async (options: ServeOptions, parts: Parts, given: Shared): Promise<void> => {
+  const { caches, engine } = parts;
+  const { client, config, logger } = options;
+  await checkForRestore({
+    ledger: engine.ledger,
+    mode: engine.recovery,
+    witness: createWitnessStore(client, config.namespace),
+    runs: caches.workflowRuns.list(),
+  });
+  await engine.begin();
+  watchRevocations({
+    runners: caches.runners,
+    ledger: engine.ledger,
+    revoke: revokeAt(parts, given),
+    onError: (error) => logger.error({ err: error }, 'could not refuse the keys of a revoked runner'),
+  });
+};
+
+/** Leads at once, or when it is this replica's turn; resolves with what ends it. */
+const startLeadership = async (
+  options: ServeOptions,
+  parts: Parts,
+  given: Shared,
+): Promise<() => Promise<void>> => {
+  if (options.whenLeading === undefined) {
+    const leader = await startLeader(options, parts, given);
+    return leader.stop;
+  }
+  const leading = options.whenLeading(async (signal) => {
+    const leader = await startLeader(options, parts, given);
+    await aborted(signal);
+    await leader.stop();
+  });
+  return () => leading;
+};
+
 /**
  * Wires everything and serves until the signal ends it; then stops in the order in which nothing is lost.
  * @throws what a store that died under it had answered.
@@ -144,21 +230,13 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   const events = createEventRecorder({ client, logger, instance: config.identity });
   const caches = await startCaches(client, logger, AbortSignal.any([watching.signal, signal]));
   const engine = await openEngine({ ...config, caches, status, events, logger, now });
-  const keeper = await startRecoveryKeeper({
-    ledger: engine.ledger,
-    mode: engine.recovery,
-    witness: createWitnessStore(client, config.namespace),
-    runs: caches.workflowRuns.list(),
-    events,
-    logger,
-    now,
-  });
   const keys = await loadKeyMaterial(createSecretKeyStore(client, config.namespace), now());
   const parts: Parts = { caches, engine, keys };
   const identities = await startIdentities(options, parts);
-  const controllers = startReconcilers(options, parts, { ...identities, status, events });
+  const given = { ...identities, status, events };
+  if (engine.shared) await joinReplicas(options, parts, given);
+  const stopLeading = await startLeadership(options, parts, given);
   const apis = await startApis(options, parts, identities);
-  await engine.begin();
   await publishPortal(client, config.namespace, {
     url: config.portalUrl,
     runnerUrl: config.runnerApiUrl,
@@ -166,22 +244,16 @@ export const serve = async (options: ServeOptions): Promise<void> => {
     issuer: config.issuer,
     attemptKeyPem: keys.attempt.publicPem,
   });
-  const { board, sessions: directory, ledger, recovery } = engine;
-  metrics.ready({ board, directory, ledger, recovery, now });
+  metrics.ready({ ...engine, directory: engine.sessions, now });
   logger.info(
     { portal: config.portalUrl, runnerApi: config.runnerApiUrl, generation: engine.ledger.generation },
     'serving',
   );
 
-  const asked = new Promise<void>((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-  await Promise.race([asked, engine.failed]);
+  await Promise.race([aborted(signal), engine.failed]);
   await Promise.all(apis.map((api) => api.close()));
   watching.abort();
-  await Promise.all(controllers.map((controller) => controller.stop()));
-  await keeper.stop();
+  await stopLeading();
   await engine.stop();
   await status.stop();
   await events.stop();

@@ -7,7 +7,10 @@ import type { RecoveryMode } from './mode.ts';
 import type { WitnessStore } from './witness.ts';
 
 export interface KeeperOptions {
-  readonly ledger: Pick<Ledger, 'readMeta' | 'advanceSequence' | 'openRuns' | 'readRun' | 'diagnostics'>;
+  readonly ledger: Pick<
+    Ledger,
+    'restored' | 'readMeta' | 'advanceSequence' | 'openRuns' | 'readRun' | 'diagnostics'
+  >;
   readonly mode: RecoveryMode;
   readonly witness: WitnessStore;
   readonly runs: readonly WorkflowRun[];
@@ -47,8 +50,28 @@ const seenRuns = async (
 };
 
 /**
- * Compares the ledger with what the cluster remembers of it, enters recovery when it was put back from a copy, and keeps the
- * cluster's memory fresh from then on. Call it before anything is served.
+ * Compares the ledger with what the cluster remembers of it, and enters recovery when it was put back from a copy. Each replica
+ * does so before it serves anything: others may serve while none leads.
+ */
+export const checkForRestore = async (
+  options: Pick<KeeperOptions, 'ledger' | 'mode' | 'witness' | 'runs'>,
+): Promise<void> => {
+  const { ledger, mode, witness } = options;
+  if (mode.active) return;
+  if (ledger.restored !== undefined) {
+    await mode.enter(ledger.restored);
+    return;
+  }
+  const found = await witness.read();
+  if (found === undefined) return;
+  const runs = await seenRuns(ledger, options.runs);
+  const evidence = restoreEvidence({ meta: await ledger.readMeta(), witness: found, runs });
+  if (evidence !== undefined) await mode.enter(evidence);
+};
+
+/**
+ * Checks whether the ledger was put back from a copy, and keeps the cluster's memory of it fresh from then on. Call it before
+ * anything is served.
  */
 export const startRecoveryKeeper = async (options: KeeperOptions): Promise<RecoveryKeeper> => {
   const { ledger, mode, witness, events, logger, now } = options;
@@ -114,12 +137,7 @@ export const startRecoveryKeeper = async (options: KeeperOptions): Promise<Recov
       await write();
     }).then(say);
 
-  const found = await witness.read();
-  if (found !== undefined && !mode.active) {
-    const runs = await seenRuns(ledger, options.runs);
-    const evidence = restoreEvidence({ meta: await ledger.readMeta(), witness: found, runs });
-    if (evidence !== undefined) await mode.enter(evidence);
-  }
+  await checkForRestore(options);
   await write();
   if (mode.active) say();
   const unlisten = mode.onChange(() => void tell());

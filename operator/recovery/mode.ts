@@ -23,6 +23,8 @@ export interface RecoveryMode {
   enter(reason: string): Promise<void>;
   /** What nobody vouched for waits for a person from then on. */
   leave(by: string): Promise<void>;
+  /** Takes over what another replica of the operator has entered or left. */
+  refresh(): Promise<void>;
   /** Called after it was entered or left. */
   onChange(listener: () => void): () => void;
 }
@@ -33,17 +35,27 @@ export const openRecoveryMode = async (options: RecoveryModeOptions): Promise<Re
   let recovery: LedgerMeta['recovery'] = (await ledger.readMeta()).recovery;
   let tail: Promise<void> = Promise.resolve();
 
-  /** One change at a time, whoever asks for it; one that fails leaves the next its chance. */
-  const inTurn = (change: () => Promise<Changed | undefined>): Promise<void> => {
-    const done = tail.then(async () => {
-      const changed = await change();
-      if (changed === undefined) return;
-      ({ recovery } = await ledger.readMeta());
-      apply(changed.tasks);
-      for (const listener of listeners) listener();
-    });
+  const take = async (): Promise<boolean> => {
+    const was = recovery !== null;
+    ({ recovery } = await ledger.readMeta());
+    return was !== (recovery !== null);
+  };
+  const tell = (): void => {
+    for (const listener of listeners) listener();
+  };
+
+  /** One at a time, whoever asks for it; one that fails leaves the next its chance. */
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = tail.then(work);
     tail = done.catch(() => undefined);
     return done;
+  };
+
+  const change = async (ask: () => Promise<Changed>): Promise<void> => {
+    const changed = await ask();
+    await take();
+    apply(changed.tasks);
+    tell();
   };
 
   return {
@@ -57,13 +69,18 @@ export const openRecoveryMode = async (options: RecoveryModeOptions): Promise<Re
       return recovery?.since;
     },
     enter: (reason) =>
-      inTurn(async () =>
-        recovery === null
-          ? ledger.enterRecovery({ generation: randomUUID(), reason, now: now() })
-          : undefined,
-      ),
+      inTurn(async () => {
+        const command = { generation: randomUUID(), reason, now: now() };
+        if (recovery === null) await change(() => ledger.enterRecovery(command));
+      }),
     leave: (by) =>
-      inTurn(async () => (recovery === null ? undefined : ledger.leaveRecovery({ by, now: now() }))),
+      inTurn(async () => {
+        if (recovery !== null) await change(() => ledger.leaveRecovery({ by, now: now() }));
+      }),
+    refresh: () =>
+      inTurn(async () => {
+        if (await take()) tell();
+      }),
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -201,7 +201,10 @@ export const watchRuns = (options: RunsOptions, queue: WorkQueue): void => {
 };
 
 /** After a restart: what the ledger has open comes back to the board, and runs whose object is gone are cancelled. */
-export const recoverRuns = async (options: RunsOptions, queue: WorkQueue): Promise<void> => {
+export const recoverRuns = async (
+  options: Pick<RunsOptions, 'ledger' | 'runs'> & { readonly board: Pick<Board, 'apply'> },
+  queue: WorkQueue,
+): Promise<void> => {
   for (const { run, tasks } of await options.ledger.openRuns()) {
     options.board.apply(tasks);
     const alive = options.runs.get(run.namespace, run.name)?.metadata.uid === run.uid;
