@@ -53,11 +53,19 @@ const numbersIn = async (folder: string): Promise<number[]> =>
     .sort((a, b) => b - a);
 
 const readClaim = async (path: string): Promise<Claim | undefined> => {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as Claim;
-  } catch (error) {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
     if (isMissing(error)) return undefined;
     throw error;
+  });
+  return text === undefined ? undefined : parseClaim(text);
+};
+
+/** A claim is whole before it gets its name: one that is not was cut off with the machine's power, and its owner with it. */
+const parseClaim = (text: string): Claim => {
+  try {
+    return JSON.parse(text) as Claim;
+  } catch {
+    return { pid: 0, start: '', released: true };
   }
 };
 
