@@ -37,8 +37,8 @@ export interface LeaderTimes {
 /** Of a Lease of this duration, in the proportions of client-go's defaults: 15 s, 10 s and 2 s. */
 export const leaderTimesOf = (durationMs: number): LeaderTimes => ({
   durationMs,
-  renewDeadlineMs: (durationMs * 2) / 3,
-  retryMs: (durationMs * 2) / 15,
+  renewDeadlineMs: Math.round((durationMs * 2) / 3),
+  retryMs: Math.round((durationMs * 2) / 15),
 });
 
 interface Lease extends KubeObject {

@@ -17,6 +17,17 @@ export const bundle = (program: 'operator' | 'runner' | 'cli', file: string): st
   return path;
 };
 
+/** Operators of earlier test files had ledgers of their own: a new one is a first start, and not one that lost its ledger. */
+const forgetLedger = (controlPlane: ControlPlane): Promise<string> =>
+  controlPlane.mustKubectl([
+    '-n',
+    systemNamespace,
+    'delete',
+    'configmap',
+    'outrider-ledger',
+    '--ignore-not-found',
+  ]);
+
 /** Installs the chart: kinds, policies and least-privilege roles. Can be called again. */
 export async function installChart(
   footprint: Footprint,
@@ -46,6 +57,7 @@ export async function installChart(
       },
     },
   );
+  await forgetLedger(controlPlane);
 }
 
 export interface OperatorOptions {
