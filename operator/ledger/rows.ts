@@ -104,29 +104,35 @@ export const toTask = (row: TaskRow): TaskRecord => ({
   unconfirmed: row.unconfirmed,
 });
 
+const withoutRetry = { limit: 0, delayMs: 0 };
+const withoutLock = { key: null, max: null };
+
 /** Columns that are not named start as NULL, or as their default. */
 export const fromNewTask = (
   run: Pick<NewRun, 'uid' | 'namespace' | 'priority'>,
   task: NewTask,
-): Insertable<TasksTable> => ({
-  ...noTask,
-  id: task.id,
-  run_uid: run.uid,
-  namespace: run.namespace,
-  priority: run.priority ?? 0,
-  step_index: task.stepIndex,
-  target: task.target,
-  spec: JSON.stringify(task.spec),
-  tags: JSON.stringify(task.tags),
-  local: task.local ? 1 : 0,
-  on_lost: task.spec.onLost ?? 'Fail',
-  retry_limit: task.retry?.limit ?? 0,
-  retries_left: task.retry?.limit ?? 0,
-  retry_delay_ms: task.retry?.delayMs ?? 0,
-  verify: task.verify === undefined ? null : JSON.stringify(task.verify),
-  lock_key: task.lock?.key ?? null,
-  lock_max: task.lock?.max ?? null,
-});
+): Insertable<TasksTable> => {
+  const { retry = withoutRetry, lock = withoutLock } = task;
+  return {
+    ...noTask,
+    id: task.id,
+    run_uid: run.uid,
+    namespace: run.namespace,
+    priority: run.priority ?? 0,
+    step_index: task.stepIndex,
+    target: task.target,
+    spec: JSON.stringify(task.spec),
+    tags: JSON.stringify(task.tags),
+    local: task.local ? 1 : 0,
+    on_lost: task.spec.onLost ?? 'Fail',
+    retry_limit: retry.limit,
+    retries_left: retry.limit,
+    retry_delay_ms: retry.delayMs,
+    verify: task.verify === undefined ? null : JSON.stringify(task.verify),
+    lock_key: lock.key,
+    lock_max: lock.max,
+  };
+};
 
 /** Before its first offer. */
 export const noTask = {

@@ -97,7 +97,8 @@ export class RunView {
     for (const task of tasks) this.#put(task);
   }
 
-  #put({ spec: _, ...task }: TaskRecord): void {
+  #put(record: TaskRecord): void {
+    const { spec: _, ...task } = record;
     if (task.probeOf !== null) {
       if (terminalStates.has(task.state)) this.#openProbes.delete(task.id);
       else this.#openProbes.add(task.id);

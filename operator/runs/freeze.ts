@@ -53,7 +53,7 @@ export const stepName = (step: Step, index: number): string => step.name ?? `ste
 const verifyOf = (step: Step, spec: TaskSpec): TaskSpec | undefined => {
   if (step.verify === undefined) return undefined;
   const { onLost: _, ...same } = spec;
-  const { script, command, ...input } = spec.input;
+  const { script: _script, command, ...input } = spec.input;
   return {
     ...same,
     input: {

@@ -26,7 +26,7 @@ const changeOf = (transition: PlannedTransition, now: Millis): Updateable<TasksT
   const message = transition.message ?? null;
   const told = { reason: reason ?? transition.to, message: message ?? '' };
   if (transition.to === 'Blocked') return toBlocked(now, told);
-  if (transition.to === 'AwaitingHuman') return toAwaitingHuman(now, told);
+  if (transition.to === 'AwaitingHuman') return { ...toAwaitingHuman(now, told), uncertain: 0 };
   if (transition.to !== 'Ready') return toTerminal(transition.to, now, { reason, message });
   const queueDeadline = transition.queueDeadline ?? now + defaultQueueMs;
   return {

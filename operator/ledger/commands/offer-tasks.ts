@@ -35,7 +35,7 @@ class Quota {
     await this.#tx.lock(`namespace/${namespace}`);
     const { count } = await this.#tx.sql
       .selectFrom('tasks')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .select((eb) => eb.fn.countAll<number | string>().as('count'))
       .where('namespace', '=', namespace)
       .where('state', 'in', ['Offered', 'Claimed', 'Running', 'Unknown'])
       .executeTakeFirstOrThrow();

@@ -23,7 +23,7 @@ export const startProbe = async (changes: Changes, task: TaskRow, verify: string
   const { tx, now } = changes;
   const { count } = await tx.sql
     .selectFrom('tasks')
-    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .select((eb) => eb.fn.countAll<number | string>().as('count'))
     .where('probe_of', '=', task.id)
     .executeTakeFirstOrThrow();
   const spec: TaskSpec = JSON.parse(verify);

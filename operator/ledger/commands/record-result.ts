@@ -62,35 +62,15 @@ const ended = (result: TaskResult, at: { now: Millis; startedAt: Millis }): Upda
   ...toTerminal(result.outcome, at.now, { reason: result.reason ?? null, message: result.message ?? null }),
   started_at: at.startedAt,
   result: JSON.stringify(result),
-  uncertain: 0,
 });
 
-/** Claimed, Running, or Unknown and what follows it → what the runner says; exactly once by digest. */
-export const recordResult = async (context: ResultContext): Promise<AttemptAnswer> => {
+/** The first result of an open attempt. */
+const endTask = async (context: ResultContext, result: TaskResult): Promise<AttemptAnswer> => {
   const { tx, now, report, attempt, task, changes } = context;
-  const { result } = report;
-  if (result === undefined) return refused(report, resultMissing(report));
-  const digest = resultDigest(result);
-  if (attempt.result_digest !== null) {
-    return attempt.result_digest === digest ? duplicate(report) : refused(report, resultConflict(report));
-  }
-  if (attempt.claimed_at === null) {
-    const why =
-      attempt.ended_at === null
-        ? wrongState(report, 'finished', task.state)
-        : overProblem(attempt, 'finished');
-    return refused(report, why);
-  }
-  const content = { result: JSON.stringify(result), result_digest: digest, result_at: now };
-  if (attempt.ended_at !== null) {
-    await updateAttempt(tx, report, content);
-    if (result.unconfirmed !== true) await freeUnconfirmed(tx, report);
-    return keepEvidence(context, result);
-  }
   const startedAt = startOf(attempt, result, now);
   const isUnconfirmed = result.unconfirmed === true;
   await updateAttempt(tx, report, {
-    ...content,
+    ...contentOf(result, now),
     started_at: startedAt,
     ended_at: now,
     ending: result.outcome,
@@ -101,6 +81,35 @@ export const recordResult = async (context: ResultContext): Promise<AttemptAnswe
     ? retried(task, now, failureOf(report.epoch, result))
     : ended(result, { now, startedAt });
   const unconfirmed = task.unconfirmed + (isUnconfirmed ? 1 : 0);
-  await changes.move(task, { ...change, unconfirmed }, 'Result');
+  // A result vouches for a restored task, too.
+  await changes.move(task, { ...change, unconfirmed, uncertain: 0 }, 'Result');
   return recorded(report);
+};
+
+const contentOf = (result: TaskResult, now: Millis) => ({
+  result: JSON.stringify(result),
+  result_digest: resultDigest(result),
+  result_at: now,
+});
+
+/** Claimed, Running, or Unknown and what follows it → what the runner says; exactly once by digest. */
+export const recordResult = async (context: ResultContext): Promise<AttemptAnswer> => {
+  const { tx, now, report, attempt, task } = context;
+  const { result } = report;
+  if (result === undefined) return refused(report, resultMissing(report));
+  if (attempt.result_digest !== null) {
+    const isSame = attempt.result_digest === resultDigest(result);
+    return isSame ? duplicate(report) : refused(report, resultConflict(report));
+  }
+  if (attempt.claimed_at === null) {
+    const why =
+      attempt.ended_at === null
+        ? wrongState(report, 'finished', task.state)
+        : overProblem(attempt, 'finished');
+    return refused(report, why);
+  }
+  if (attempt.ended_at === null) return endTask(context, result);
+  await updateAttempt(tx, report, contentOf(result, now));
+  if (result.unconfirmed !== true) await freeUnconfirmed(tx, report);
+  return keepEvidence(context, result);
 };

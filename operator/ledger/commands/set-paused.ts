@@ -39,7 +39,7 @@ export const setPaused = async (tx: Tx, command: SetPaused): Promise<Changed> =>
     .execute();
   for (const row of rows) {
     const change = paused
-      ? { ...toBlocked(now, pausedWhy), not_before: row.not_before }
+      ? toBlocked(now, pausedWhy)
       : {
           ...queued(row, Math.max(now, row.not_before ?? 0)),
           not_before: row.not_before,

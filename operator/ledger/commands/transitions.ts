@@ -79,9 +79,10 @@ export const toAwaitingHuman = (now: Millis, why: { reason: string; message: str
   deadline: now + patienceMs,
 });
 
+/** Its back-off goes on meanwhile. */
 export const toBlocked = (now: Millis, why: { reason: string; message: string }): Change => ({
-  ...noDeadlines,
   ...why,
+  queue_deadline: null,
   state: 'Blocked',
   deadline: now + patienceMs,
 });
