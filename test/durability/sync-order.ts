@@ -80,6 +80,7 @@ const earlySideEffects = (journal: readonly Recorded[], calls: readonly SystemCa
   const letGo = calls.filter((call) => call.name === 'write' && carried(call).equals(Buffer.from('go\n')));
   const early = (effects: readonly SystemCall[], kind: string, what: string): string[] =>
     effects
+      .toSorted((a, b) => a.begun - b.begun)
       .filter(
         ({ begun: at }, i) => journal.filter((item) => item.kind === kind && item.durable < at).length <= i,
       )
