@@ -1,0 +1,33 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+/** What a process has used since its start, and how late its event loop was since the last `reset`. */
+export interface Usage {
+  /** Processor time of all threads, in milliseconds. */
+  readonly cpuMs: number;
+  /** Resident memory in MB (10^6 bytes). */
+  readonly rssMb: number;
+  /** Milliseconds; what a timer was late, as the operator's own metric counts it. */
+  readonly loopDelayP99: number;
+  readonly at: number;
+}
+
+export const createMeter = () => {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  return {
+    usage: (): Usage => {
+      const { user, system } = process.cpuUsage();
+      return {
+        cpuMs: (user + system) / 1000,
+        rssMb: process.memoryUsage.rss() / 1e6,
+        loopDelayP99: delay.percentile(99) / 1e6,
+        at: performance.timeOrigin + performance.now(),
+      };
+    },
+    reset: (): void => delay.reset(),
+  };
+};
+
+/** Share of one core between two looks. */
+export const cores = (before: Usage, after: Usage): number =>
+  (after.cpuMs - before.cpuMs) / (after.at - before.at);
