@@ -65,7 +65,7 @@ test('a runner that is killed is Degraded and Offline, its step Unknown and Lost
 });
 
 test('a namespace gets as many attempts at a time as its quota, and the status of the next one says why it waits', async () => {
-  const shared = { node: 'local-exec', runner: { tags: ['steady'] } } as const;
+  const shared = { node: 'local-exec', runner: { tags: ['steady'] } };
   const holders = [];
   for (const name of ['quota-a', 'quota-b', 'quota-c'])
     holders.push(await startWitnessed(stack, name, shared));
