@@ -1,10 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Call } from './call.ts';
 import type { Connection } from './connection.ts';
-import { namespaceKey, placeKey, runKey, type LockSet } from './lock-sets.ts';
+import { namespaceKey, placeKey, runKey, taskKey } from './lock-sets.ts';
 
 /** Held by every writing transaction, alone by those that change what all others read first. As commands/meta.ts asks for it. */
 export const metaKey = 'meta';
+
+/** The keys of one call, all of them known. */
+export interface Wanted {
+  readonly exclusive: ReadonlySet<string>;
+  readonly shared: ReadonlySet<string>;
+}
 
 interface Found {
   readonly id: string;
@@ -12,12 +18,14 @@ interface Found {
   readonly run_uid: string;
   readonly namespace: string;
   readonly lock_key: string | null;
+  readonly probe_of: string | null;
 }
 
-const namedSql = 'SELECT id, NULL AS runner, run_uid, namespace, lock_key FROM tasks WHERE id = ANY($1)';
-const heldSql = `SELECT id, runner, run_uid, namespace, lock_key FROM tasks WHERE runner = ANY($1)
+const namedSql =
+  'SELECT id, NULL AS runner, run_uid, namespace, lock_key, probe_of FROM tasks WHERE id = ANY($1)';
+const heldSql = `SELECT id, runner, run_uid, namespace, lock_key, probe_of FROM tasks WHERE runner = ANY($1)
   AND state IN ('Offered', 'Claimed', 'Running', 'Unknown', 'Verifying', 'AwaitingHuman')`;
-/** More than `expire` will find to do is locked, never less: unknown_since has no deadline of its own. */
+/** More than `expire` will find to do, never less: unknown_since has no deadline of its own. */
 const dueSql = `
 SELECT 'run/' || run_uid AS key FROM tasks WHERE state = 'Offered' AND offer_expires_at <= $1
 UNION SELECT 'run/' || run_uid FROM tasks WHERE state = 'Ready' AND queue_deadline <= $1
@@ -39,39 +47,48 @@ const findTasks = async (connection: Connection, calls: readonly Call[]): Promis
   return found.flat();
 };
 
-const keysOfTask = ({ run_uid, namespace, lock_key }: Found, locks: LockSet): readonly string[] => [
-  runKey(run_uid),
+const dueKeys = async (connection: Connection, dueAt: number | undefined): Promise<readonly string[]> => {
+  if (dueAt === undefined) return [];
+  const rows = await connection.query<{ key: string }>(dueSql, [dueAt]);
+  return rows.map(({ key }) => key);
+};
+
+/** A probe and the task that it is about answer for each other. */
+const taskKeys = ({ id, probe_of, lock_key }: Found): readonly string[] => [
+  taskKey(id),
+  ...(probe_of === null ? [] : [taskKey(probe_of)]),
   ...(lock_key === null ? [] : [placeKey(lock_key)]),
-  ...(locks.countsNamespaces === true ? [namespaceKey(namespace)] : []),
 ];
 
-/** All keys that each call must have for itself, beside `metaKey`. */
+/** All keys of each call, beside `metaKey`. */
 export const resolveKeys = async (
   connection: Connection,
   calls: readonly Call[],
-): Promise<ReadonlyMap<Call, ReadonlySet<string>>> => {
+): Promise<ReadonlyMap<Call, Wanted>> => {
   const found = await findTasks(connection, calls);
   const byTask = Map.groupBy(found, ({ id }) => id);
   const byHolder = Map.groupBy(found, ({ runner }) => runner);
-  const keys = new Map<Call, ReadonlySet<string>>();
+  const wanted = new Map<Call, Wanted>();
   for (const call of calls) {
     const { locks } = call;
-    const due =
-      locks.dueAt === undefined ? [] : await connection.query<{ key: string }>(dueSql, [locks.dueAt]);
     const tasks = [
       ...locks.tasks.flatMap((id) => byTask.get(id) ?? []),
       ...locks.holders.flatMap((holder) => byHolder.get(holder) ?? []),
     ];
-    keys.set(
-      call,
-      new Set([
+    const namespaces = locks.countsNamespaces === true ? tasks.map(({ namespace }) => namespace) : [];
+    const due = await dueKeys(connection, locks.dueAt);
+    wanted.set(call, {
+      exclusive: new Set([
         ...locks.keys,
-        ...tasks.flatMap((task) => keysOfTask(task, locks)),
-        ...due.map(({ key }) => key),
+        ...tasks.flatMap(taskKeys),
+        ...namespaces.map(namespaceKey),
+        ...due,
       ]),
-    );
+      // A command on some tasks of a run leaves the others to others; the run's revision counts for all.
+      shared: new Set([...locks.shared, ...tasks.map(({ run_uid }) => runKey(run_uid))]),
+    });
   }
-  return keys;
+  return wanted;
 };
 
 /** Advisory locks are numbers; two names that share one wait for each other for nothing. */
@@ -101,22 +118,22 @@ export const takeKeys = async (
   ]);
 };
 
-/** Calls whose keys meet, directly or through others, in their order: each chain is free of all other chains. */
-export const chainsOf = (keys: ReadonlyMap<Call, ReadonlySet<string>>): readonly (readonly Call[])[] => {
-  const chainOfKey = new Map<string, Set<Call>>();
-  const chains = new Set<Set<Call>>();
-  for (const [call, wanted] of keys) {
-    const chain = new Set<Call>([call]);
-    const met = new Set([...wanted].flatMap((key) => chainOfKey.get(key) ?? []));
-    for (const other of met) {
-      for (const member of other) chain.add(member);
-      chains.delete(other);
-    }
-    chains.add(chain);
-    for (const member of chain) for (const key of keys.get(member) ?? []) chainOfKey.set(key, chain);
-  }
-  const order = new Map([...keys.keys()].map((call, index) => [call, index]));
-  return Array.from(chains, (chain) =>
-    [...chain].sort((one, other) => (order.get(one) ?? 0) - (order.get(other) ?? 0)),
-  );
+const startsWith = (prefix: string) => (key: string) => key.startsWith(prefix);
+const isRun = startsWith(runKey(''));
+const isTask = startsWith(taskKey(''));
+
+/**
+ * What a transaction takes at the server for these calls. A run is its own there, whatever its calls share: the row of the run
+ * is written by each of them, and rows are not waited for in any order. Tasks then need no key of theirs.
+ */
+export const serverKeys = (
+  wanted: Iterable<Wanted>,
+): { readonly exclusive: readonly string[]; readonly shared: readonly string[] } => {
+  const all = [...wanted];
+  const shared = distinct(all.flatMap((keys) => [...keys.shared]));
+  const exclusive = distinct(all.flatMap((keys) => [...keys.exclusive]));
+  return {
+    exclusive: [...exclusive.filter((key) => !isTask(key)), ...shared.filter(isRun)],
+    shared: shared.filter((key) => !isRun(key)),
+  };
 };

@@ -1,17 +1,19 @@
 import type { CommandName, Ledger } from '../ledger.ts';
 
 /**
- * What a command must have for itself while it is at work, by name. Two commands whose sets do not meet touch different rows;
- * two that meet run one after the other, in one transaction or in two. README.md says why that is enough at READ COMMITTED.
+ * What a command touches, by name. Commands whose sets do not meet run at the same time, in one transaction or in two; others
+ * one after the other. README.md says why that is enough at READ COMMITTED.
  */
 export interface LockSet {
-  /** Keys that are known from the command. */
+  /** Nobody else may read or write what these stand for. */
   readonly keys: readonly string[];
-  /** Tasks that it names: their runs and what they lock belong to the set. */
+  /** Others may read it, too. */
+  readonly shared: readonly string[];
+  /** Tasks that it names: they, their runs and what they lock belong to the set. */
   readonly tasks: readonly string[];
-  /** Runners all of whose held tasks it may touch. */
+  /** Runners all of whose held tasks belong to the set. */
   readonly holders: readonly string[];
-  /** It counts what the namespaces of these tasks have at work. */
+  /** It counts what the namespaces of its tasks have at work. */
   readonly countsNamespaces?: boolean;
   /** It may touch every task with a deadline up to this time. */
   readonly dueAt?: number;
@@ -43,23 +45,24 @@ export const snapshotReads: ReadonlySet<string> = new Set<ReadName>(['readRun', 
 
 export type WriteName = Exclude<CommandName, ReadName>;
 
-const nothing: LockSet = { keys: [], tasks: [], holders: [] };
+const nothing: LockSet = { keys: [], shared: [], tasks: [], holders: [] };
 const alone: LockSet = { ...nothing, alone: true };
 const everything: LockSet = { ...alone, everything: true };
 
 const keysOnly = (...keys: readonly string[]): LockSet => ({ ...nothing, keys });
 const ofRun = (uid: string): LockSet => keysOnly(runKey(uid));
 const ofSpeaker = (by: { clientId: string }, refs: readonly { task: string }[]): LockSet => ({
-  ...keysOnly(runnerKey(by.clientId)),
+  ...nothing,
+  shared: [sessionKey(by.clientId)],
   tasks: refs.map(({ task }) => task),
 });
 
+// The names that commands ask for by themselves (tx.lock) are theirs; the others are of this folder alone.
 export const runKey = (uid: string): string => `run/${uid}`;
-const runnerKey = (clientId: string): string => `runner/${clientId}`;
-/** As takeLock in commands/locks.ts asks for it. */
+export const taskKey = (id: string): string => `task/${id}`;
+const sessionKey = (clientId: string): string => `session/${clientId}`;
+const nameKey = (namespace: string, name: string): string => `run/${namespace}/${name}`;
 export const placeKey = (lockKey: string): string => `lock/${lockKey}`;
-
-/** As offerTasks asks for it. */
 export const namespaceKey = (namespace: string): string => `namespace/${namespace}`;
 
 type LockSets = { readonly [Name in WriteName]: (...args: Parameters<Ledger[Name]>) => LockSet };
@@ -69,7 +72,7 @@ const lockSets: LockSets = {
   advanceSequence: () => everything,
   enterRecovery: () => everything,
   leaveRecovery: () => everything,
-  createRun: ({ run }) => keysOnly(runKey(run.uid), `name/${run.namespace}/${run.name}`),
+  createRun: ({ run }) => keysOnly(runKey(run.uid), nameKey(run.namespace, run.name)),
   applyPlan: ({ runUid, transitions }) => ({
     ...ofRun(runUid),
     tasks: transitions.map(({ task }) => task),
@@ -84,7 +87,12 @@ const lockSets: LockSets = {
   acceptAttempts: ({ by, attempts }) => ofSpeaker(by, attempts),
   recordReports: ({ by, reports }) => ofSpeaker(by, reports),
   renewLeases: ({ by, attempts }) => ofSpeaker(by, attempts),
-  openSession: ({ by, inventory }) => ({ ...ofSpeaker(by, inventory), holders: [by.clientId] }),
+  openSession: ({ by, inventory }) => ({
+    ...ofSpeaker(by, inventory),
+    ...keysOnly(sessionKey(by.clientId)),
+    tasks: inventory.map(({ task }) => task),
+    holders: [by.clientId],
+  }),
   recordRecovery: ({ by, items }) => ofSpeaker(by, items),
   markUnknown: ({ attempts }) => ({ ...nothing, tasks: attempts.map(({ task }) => task) }),
   expire: ({ now }) => ({ ...alone, dueAt: now }),
@@ -92,8 +100,8 @@ const lockSets: LockSets = {
   learnHostKey: ({ namespace, host, port }) => keysOnly(`host/${namespace}/${host}:${port}`),
   createRegistrationToken: ({ hash }) => keysOnly(`token/${hash}`),
   redeemRegistrationToken: ({ hash }) => keysOnly(`token/${hash}`),
-  putRunnerIdentity: ({ clientId }) => keysOnly(runnerKey(clientId)),
-  revokeRunnerIdentity: ({ clientId }) => keysOnly(runnerKey(clientId)),
+  putRunnerIdentity: ({ clientId }) => keysOnly(`identity/${clientId}`),
+  revokeRunnerIdentity: ({ clientId }) => keysOnly(`identity/${clientId}`),
   audit: () => nothing,
   prune: () => alone,
 };

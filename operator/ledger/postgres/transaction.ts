@@ -4,7 +4,8 @@ import type { Tx } from '../tables.ts';
 import type { Answer, Call } from './call.ts';
 import type { Connection } from './connection.ts';
 import { isAway, isConflict } from './failures.ts';
-import { chainsOf, metaKey, resolveKeys, takeKeys } from './keys.ts';
+import { chainsOf } from './chains.ts';
+import { metaKey, resolveKeys, serverKeys, takeKeys, type Wanted } from './keys.ts';
 import { formatOrigin } from './origin.ts';
 import { leaveMark, type Mark } from './outcome.ts';
 
@@ -62,7 +63,7 @@ const runCall = async (tx: Tx, connection: Connection, call: Call): Promise<Answ
 };
 
 interface Held {
-  readonly keys: ReadonlyMap<Call, ReadonlySet<string>>;
+  readonly wanted: ReadonlyMap<Call, Wanted>;
   readonly meta: 'Shared' | 'Exclusive';
 }
 
@@ -78,9 +79,9 @@ const failureOf = (failures: readonly unknown[], calls: number): Error => {
 
 const together = async (connection: Connection, held: Held): Promise<readonly Answer[]> => {
   const runChain = async (chain: readonly Call[]): Promise<readonly Answer[]> => {
-    const own = new Set(chain.flatMap((call) => [...(held.keys.get(call) ?? [])]));
+    const own = new Set(chain.flatMap((call) => [...(held.wanted.get(call)?.exclusive ?? [])]));
     const lock: Tx['lock'] = (key, mode) =>
-      own.has(key) || (key === metaKey && mode === 'Shared')
+      own.has(key) || (key === metaKey && (held.meta === 'Exclusive' || mode === 'Shared'))
         ? Promise.resolve()
         : Promise.reject(new GroupFailed(`${key} was not foreseen`));
     const tx: Tx = { sql: connection.sql, lock };
@@ -88,14 +89,14 @@ const together = async (connection: Connection, held: Held): Promise<readonly An
     for (const call of chain) answers.push(await runCall(tx, connection, call));
     return answers;
   };
-  const chains = await Promise.allSettled(chainsOf(held.keys).map(runChain));
+  const chains = await Promise.allSettled(chainsOf(held.wanted).map(runChain));
   const failures = chains.flatMap((chain) => (chain.status === 'rejected' ? [chain.reason as unknown] : []));
-  if (failures.length > 0) throw failureOf(failures, held.keys.size);
+  if (failures.length > 0) throw failureOf(failures, held.wanted.size);
   return chains.flatMap((chain) => (chain.status === 'fulfilled' ? chain.value : []));
 };
 
 const apart = async (connection: Connection, held: Held): Promise<readonly Answer[]> => {
-  const taken = new Set([...held.keys.values()].flatMap((keys) => [...keys]));
+  const taken = new Set(serverKeys(held.wanted.values()).exclusive);
   const lock: Tx['lock'] = async (key, mode = 'Exclusive') => {
     const has = taken.has(key) || (key === metaKey && (held.meta === 'Exclusive' || mode === 'Shared'));
     if (has) return;
@@ -104,7 +105,7 @@ const apart = async (connection: Connection, held: Held): Promise<readonly Answe
   };
   const tx: Tx = { sql: connection.sql, lock };
   const answers: Answer[] = [];
-  for (const call of held.keys.keys()) {
+  for (const call of held.wanted.keys()) {
     await connection.query('SAVEPOINT command');
     try {
       answers.push(await runCall(tx, connection, call));
@@ -128,18 +129,21 @@ export const prepare = async (
   { mode, mark }: { mode: Mode; mark: Mark },
 ): Promise<Prepared> => {
   try {
-    const [, keys] = await Promise.all([
+    const [, wanted] = await Promise.all([
       connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
       resolveKeys(connection, calls),
     ]);
     const meta = calls.some(({ locks }) => locks.everything === true) ? 'Exclusive' : 'Shared';
-    const exclusive = new Set([...keys.values()].flatMap((wanted) => [...wanted]));
-    if (meta === 'Exclusive') exclusive.add(metaKey);
+    const { exclusive, shared } = serverKeys(wanted.values());
     // Sent one behind the other: the server does them in this order, and gives the number only once the locks are held.
     const [locked, xid, answers] = await Promise.allSettled([
-      takeKeys(connection, exclusive, meta === 'Shared' ? [metaKey] : []),
+      takeKeys(
+        connection,
+        meta === 'Exclusive' ? [...exclusive, metaKey] : exclusive,
+        meta === 'Shared' ? [...shared, metaKey] : shared,
+      ),
       leaveMark(connection, mark),
-      (mode === 'Together' ? together : apart)(connection, { keys, meta }),
+      (mode === 'Together' ? together : apart)(connection, { wanted, meta }),
     ]);
     if (locked.status === 'rejected') throw locked.reason;
     if (xid.status === 'rejected') throw xid.reason;
