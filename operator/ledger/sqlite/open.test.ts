@@ -64,13 +64,13 @@ describe('openSqliteLedger', () => {
   test('serves a schema one version ahead, and refuses one further ahead', async () => {
     const ledger = await openSqliteLedger({ file });
     await ledger.close();
-    writeMigration(2);
+    writeMigration(3);
     const ahead = await openSqliteLedger({ file });
     await ahead.close();
-    writeMigration(3);
+    writeMigration(4);
     await expect(openSqliteLedger({ file })).rejects.toMatchObject({
       code: 'Unavailable',
-      message: `The ledger ${file} has schema version 3; this operator knows version 1 and can serve one version more at most.`,
+      message: `The ledger ${file} has schema version 4; this operator knows version 2 and can serve one version more at most.`,
     });
   });
 
