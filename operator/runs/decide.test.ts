@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { WorkflowRunStatus } from '@outrider/kinds';
-import { aRun, aWorkflow, start } from '../testing/builders.ts';
-import { decideStart } from './decide.ts';
+import { aRun, aRunRecord, aWorkflow, start } from '../testing/builders.ts';
+import { decideStart, heldBack, wantedPause } from './decide.ts';
 
 const decide = (
   over: Parameters<typeof aRun>[0] = {},
@@ -77,5 +77,23 @@ test('a run with a workflow starts', () => {
   expect(decide({}, { workflow: aWorkflow() })).toMatchObject({
     action: 'Start',
     run: { name: 'restart-1' },
+  });
+});
+
+test('a pause is wanted when the object and the ledger differ, and of no run that ends', () => {
+  const wanted = (desiredState: 'Running' | 'Paused', known: Parameters<typeof aRunRecord>[0] = {}) =>
+    wantedPause(aRun({ spec: { ...spec, desiredState } }), { run: aRunRecord(known) });
+  expect(wanted('Paused')).toBe(true);
+  expect(wanted('Paused', { paused: true })).toBeUndefined();
+  expect(wanted('Running', { paused: true })).toBe(false);
+  expect(wanted('Running')).toBeUndefined();
+  expect(wanted('Paused', { cancelRequested: true })).toBeUndefined();
+  expect(wanted('Paused', { state: 'Succeeded' })).toBeUndefined();
+});
+
+test('a run that is to start in recovery is Queued and says why', () => {
+  expect(heldBack(aRun(), start)).toMatchObject({
+    phase: 'Queued',
+    conditions: [{ type: 'Completed', status: 'False', reason: 'RecoveryActive' }, {}],
   });
 });

@@ -162,3 +162,78 @@ test('the identity of a run leaves desiredState out', () => {
   expect(digest('Running')).toBe(digest());
   expect(digest()).toMatch(/^[0-9a-f]{64}$/);
 });
+
+describe('what happens to failed and lost work', () => {
+  const verify = { script: 'test -f /done', timeout: '30s' };
+  const lost: Step = {
+    ...ssh,
+    retry: { limit: 3 },
+    onLost: 'Verify',
+    verify,
+    detach: false,
+    env: { A: '1' },
+  };
+
+  test('goes along with the task: policy, retries, and a probe with the same node, target and credential', () => {
+    const [task] = tasks(frozen([lost]));
+    expect(task).toMatchObject({
+      spec: { onLost: 'Verify', detach: false },
+      retry: { limit: 3, delayMs: 10_000 },
+      verify: {
+        step: 'check',
+        node: 'ssh-exec',
+        connection: { host: 'web-1' },
+        credential: 'vault:web',
+        input: { script: 'test -f /done', env: { A: '1' } },
+        timeoutMs: 30_000,
+      },
+    });
+    expect(task?.verify).not.toHaveProperty('onLost');
+  });
+
+  test('a probe of kubectl-exec is a command', () => {
+    const step: Step = {
+      node: 'kubectl-exec',
+      command: 'kubectl apply -f x',
+      onLost: 'Verify',
+      verify: { script: 'kubectl get x' },
+      target: { context: 'prod' },
+    };
+    expect(tasks(frozen([step]))[0]?.verify).toMatchObject({
+      input: { command: 'kubectl get x' },
+      timeoutMs: 3_600_000,
+    });
+    expect(tasks(frozen([step]))[0]?.verify?.input).not.toHaveProperty('script');
+  });
+
+  test('a step that says nothing has neither', () => {
+    const [task] = tasks(frozen([ssh]));
+    expect(Object.keys(task ?? {})).toEqual(['id', 'stepIndex', 'target', 'spec', 'tags', 'local']);
+    expect(task?.spec).not.toHaveProperty('onLost');
+  });
+});
+
+describe('limits', () => {
+  test('a Target that limits its attempts locks every task on it, under its name in its namespace', () => {
+    const spec: Target['spec'] = { type: 'SSH', host: 'db', maxParallel: 2, hostKeyPolicy: 'AcceptNew' };
+    const step: Step = { node: 'ssh-exec', script: 'true', target: { name: 'db' } };
+    const [task] = tasks(frozen([step], { targets: [aTarget('db', spec)] }));
+    expect(task?.lock).toEqual({ key: 'target/payments/db', max: 2 });
+    expect(task?.spec.connection).toEqual({ name: 'db', host: 'db', hostKeyPolicy: 'AcceptNew' });
+  });
+
+  test('the priority of a run is its own, else its workflow’s, else 0', () => {
+    const priority = (own?: number, ofWorkflow?: number) => {
+      const result = freeze({
+        run: aRun({
+          spec: { workflowRef: { name: 'restart' }, ...(own === undefined ? {} : { priority: own }) },
+        }),
+        workflow: aWorkflow({ steps: [ssh], ...(ofWorkflow === undefined ? {} : { priority: ofWorkflow }) }),
+        targets: [],
+        now: start,
+      });
+      return result.outcome === 'Frozen' && result.run.priority;
+    };
+    expect([priority(), priority(undefined, 5), priority(-1, 5), priority(0, 5)]).toEqual([0, 5, -1, 0]);
+  });
+});

@@ -99,3 +99,45 @@ test('a run whose object is deleted in the moment in which it starts is cancelle
   runs.set(run);
   await expect.poll(() => stateOf('first')).toBe('Cancelled');
 });
+
+test('a run that is Paused begins nothing, and goes on when it is Running again', async () => {
+  const { runs } = follow();
+  const run = madeAgain('first');
+  const desired = (desiredState: 'Paused' | 'Running', generation: number): WorkflowRun => ({
+    ...run,
+    metadata: { ...run.metadata, generation, resourceVersion: String(generation) },
+    spec: { ...run.spec, desiredState },
+  });
+  const taskState = async () => (await ledger.readRun('first'))?.tasks[0]?.state;
+  runs.set(desired('Paused', 1));
+  await expect.poll(taskState).toBe('Blocked');
+  runs.set(desired('Running', 2));
+  await expect.poll(taskState).toBe('Ready');
+  runs.set(desired('Paused', 3));
+  await expect.poll(taskState).toBe('Blocked');
+});
+
+test('after its first look a run is read for what has changed only', async () => {
+  const { runs } = follow();
+  let whole = 0;
+  const readRun = ledger.readRun.bind(ledger);
+  ledger.readRun = (uid) => {
+    whole += 1;
+    return readRun(uid);
+  };
+  const run = madeAgain('first');
+  runs.set(run);
+  await expect.poll(async () => (await readRun('first'))?.tasks[0]?.state).toBe('Ready');
+  const read = whole;
+  const asOf = (generation: number): WorkflowRun => ({
+    ...run,
+    metadata: { ...run.metadata, generation, resourceVersion: String(generation) },
+    spec: { ...run.spec, desiredState: generation % 2 === 0 ? 'Paused' : 'Running' },
+  });
+  for (const generation of [2, 3, 4]) {
+    runs.set(asOf(generation));
+    const state = generation % 2 === 0 ? 'Blocked' : 'Ready';
+    await expect.poll(async () => (await readRun('first'))?.tasks[0]?.state).toBe(state);
+  }
+  expect(whole).toBe(read);
+});
