@@ -22,8 +22,8 @@ export const createMemoryKube = () => {
     logins: store<Login>(),
   } satisfies Caches;
   const byPlural: Readonly<Record<string, CacheStore<KubeObject>>> = {
-    workflowruns: caches.workflowRuns as unknown as CacheStore<KubeObject>,
-    runners: caches.runners as unknown as CacheStore<KubeObject>,
+    workflowruns: caches.workflowRuns,
+    runners: caches.runners,
   };
   let version = 0;
   let statusWrites = 0;

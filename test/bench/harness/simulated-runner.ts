@@ -110,9 +110,13 @@ export class SimulatedRunner {
     return taken.map(({ task, epoch }) => ({ task, epoch }));
   }
 
-  async start(refs: readonly AttemptRef[]): Promise<void> {
+  /** Reports that attempts have started; resolves with the next offers. */
+  async start(refs: readonly AttemptRef[]): Promise<readonly Offer[]> {
     const startedAt = new Date().toISOString();
-    await this.#report(refs.map((ref) => ({ ...ref, kind: 'Started' as const, startedAt })));
+    const { offers } = await this.#report(
+      refs.map((ref) => ({ ...ref, kind: 'Started' as const, startedAt })),
+    );
+    return offers;
   }
 
   /** Ends attempts; resolves with the next offers. */

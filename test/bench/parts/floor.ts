@@ -1,7 +1,7 @@
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { percentile } from './figures.ts';
+import { percentile } from '../figures.ts';
 
 const rounds = 300;
 

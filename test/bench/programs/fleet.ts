@@ -25,8 +25,7 @@ const renewalMs = 150_000;
 const runners: SimulatedRunner[] = [];
 const arrivals: [task: string, at: number][] = [];
 const failures = new Map<string, number>();
-let stopped = false;
-let finished = 0;
+const ending = new AbortController();
 /** Set while attempts write logs instead of ending at once. */
 let writer: LogWriter | undefined;
 
@@ -35,27 +34,25 @@ const note = (error: unknown): void => {
   failures.set(text, (failures.get(text) ?? 0) + 1);
 };
 
-const carryOut = async (runner: SimulatedRunner, first: readonly Offer[]): Promise<void> => {
-  for (let offers = first; offers.length > 0;) {
-    const at = Date.now();
-    for (const { task } of offers) arrivals.push([task, at]);
-    const refs = await runner.accept(offers);
-    if (refs.length === 0) return;
-    await runner.start(refs);
-    if (writer !== undefined) return writer.take(runner, refs);
-    offers = await runner.finish(refs);
-    finished += refs.length;
-  }
+const carryOut = async (runner: SimulatedRunner, offers: readonly Offer[]): Promise<void> => {
+  if (offers.length === 0) return;
+  const at = Date.now();
+  for (const { task } of offers) arrivals.push([task, at]);
+  const refs = await runner.accept(offers);
+  if (refs.length === 0) return;
+  carryOut(runner, await runner.start(refs)).catch(note);
+  if (writer !== undefined) return writer.take(runner, refs);
+  carryOut(runner, await runner.finish(refs)).catch(note);
 };
 
 const live = async (runner: SimulatedRunner, sessions: boolean): Promise<void> => {
   const backoff = createBackoff();
-  while (!stopped) {
+  while (!ending.signal.aborted) {
     try {
       if (sessions && !runner.hasSession) await runner.openSession();
       const { offers } = await runner.poll();
       backoff.reset();
-      if (offers.length > 0) carryOut(runner, offers).catch(note);
+      carryOut(runner, offers).catch(note);
     } catch (error) {
       note(error);
       await sleep(backoff.next());
@@ -85,7 +82,6 @@ const handlers = {
   takeArrivals: () => arrivals.splice(0),
   /** What went wrong, and how often. */
   failures: () => [...failures],
-  finished: () => finished,
   cut: () => {
     for (const runner of runners) runner.cut();
   },
@@ -94,7 +90,7 @@ const handlers = {
   },
   written: () => writer?.written() ?? 0,
   stop: () => {
-    stopped = true;
+    ending.abort();
     for (const runner of runners) runner.cut();
   },
 };
