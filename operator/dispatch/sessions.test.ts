@@ -15,8 +15,15 @@ describe('a session', () => {
   test('is quarantined when sessions of one key alternate', async () => {
     const runner = addRunner('clone');
     for (let i = 0; i < 12; i++) await connect(runner);
+    const changes: string[] = [];
+    bench.sessions.onChange((_, name) => changes.push(name));
     await expect(connect(runner)).rejects.toMatchObject({ code: 'SessionQuarantined' });
+    expect(changes).toEqual(['clone']);
+    expect(bench.sessions.list()[0]?.degraded).toEqual([
+      expect.stringMatching(/^more than 12 sessions were opened with one of its keys within a minute, /),
+    ]);
     bench.now += 60_001;
+    expect(bench.sessions.list()[0]?.degraded).toEqual([]);
     await expect(connect(runner)).resolves.toBeDefined();
   });
 

@@ -69,17 +69,27 @@ export class Sessions implements RunnerDirectory {
 
   /** @throws OutriderError SessionQuarantined when sessions of this key alternate. */
   guardAgainstClones(runner: AuthenticatedRunner): void {
-    const now = this.#options.now();
-    const recent = (this.#openings.get(runner.clientId) ?? []).filter((at) => now - at < 60_000);
-    recent.push(now);
+    const recent = [...this.#recentOpenings(runner.clientId), this.#options.now()];
     this.#openings.set(runner.clientId, recent.slice(-maxSessionsPerMinute - 1));
     if (recent.length <= maxSessionsPerMinute) return;
+    const session = this.#sessions.get(runner.clientId);
+    if (session) this.changed(session);
     throw new OutriderError({
       code: 'SessionQuarantined',
       message: `Runner ${runner.name} opened more than ${maxSessionsPerMinute} sessions with one key within a minute, as two copies of one machine do.`,
       action:
         'Stop all but one of them, give the others a state folder and a registration of their own, and wait a minute.',
     });
+  }
+
+  #recentOpenings(clientId: string): readonly number[] {
+    const now = this.#options.now();
+    return (this.#openings.get(clientId) ?? []).filter((at) => now - at < 60_000);
+  }
+
+  /** Its last session goes on; others are refused. */
+  #isQuarantined(clientId: string): boolean {
+    return this.#recentOpenings(clientId).length > maxSessionsPerMinute;
   }
 
   /** @throws OutriderError SessionUnknown or SessionSuperseded when this is not the key's current session. */
@@ -191,7 +201,10 @@ export class Sessions implements RunnerDirectory {
       startedAt: session.hello.startedAt,
       tags: [...session.capability.tags],
       requestedTags: session.hello.tags ?? null,
-      degraded: degradedReasons(session),
+      degraded: [
+        ...(this.#isQuarantined(session.runner.clientId) ? [quarantined] : []),
+        ...degradedReasons(session),
+      ],
     };
   }
 
@@ -226,6 +239,9 @@ export class Sessions implements RunnerDirectory {
     };
   }
 }
+
+/** What the status says of a key that is in quarantine. */
+const quarantined = `more than ${maxSessionsPerMinute} sessions were opened with one of its keys within a minute, as two copies of one machine do: stop all but one, and give the others a state folder and a registration of their own`;
 
 /** A key whose Runner resource is gone may do nothing. */
 const noSpec: RunnerSpec = { allow: { nodes: [] }, suspend: true };

@@ -114,6 +114,16 @@ describe('whether a runner is online', () => {
       },
     ],
     [
+      'copies of one machine make it Degraded',
+      { live: [aLiveRunner({ degraded: ['more than 12 sessions were opened with one of its keys'] })] },
+      {
+        phase: 'Degraded',
+        status: 'True',
+        reason: 'SessionQuarantined',
+        message: 'More than 12 sessions were opened with one of its keys.',
+      },
+    ],
+    [
       'a journal that is nearly full makes it Degraded',
       { live: [aLiveRunner({ degraded: ['the journal is 93 % full'] })] },
       {

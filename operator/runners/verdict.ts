@@ -104,6 +104,7 @@ const judgeSilent = (facts: OnlineFacts): OnlineVerdict | undefined => {
 
 /** The runner's words, by what they are about. */
 const complaintReason = (complaint: string): string => {
+  if (/\bsessions\b/i.test(complaint)) return 'SessionQuarantined';
   if (/\bclock\b/i.test(complaint)) return 'ClockSkew';
   if (/\bjournal\b/i.test(complaint)) return 'JournalNearlyFull';
   return 'SelfCheckFailed';

@@ -7,10 +7,10 @@ import { exited, startWitnessed, stepOf, type WitnessedRun } from './faults-fixt
 import { useStack } from './stack.ts';
 
 const stack = useStack({
-  flags: [
-    ...['--lease', '6s', '--poll-time', '2s', '--offer-time', '2s', '--unknown-grace', '5s'],
-    ...['--kill-grace', '2s', '--online-time', '3s', '--offline-time', '5s', '--settle-time', '1s'],
-  ],
+  flags:
+    '--lease 6s --poll-time 2s --offer-time 2s --unknown-grace 5s --kill-grace 2s --online-time 3s --offline-time 5s --settle-time 1s'.split(
+      ' ',
+    ),
 });
 
 const ledgerFile = (suffix = ''): string => join(stack.operator.dataDir, `ledger.db${suffix}`);
@@ -36,7 +36,13 @@ interface LedgerMap {
 
 const ledgerMap = async (): Promise<LedgerMap['data']> => {
   const text = await stack.controlPlane.mustKubectl([
-    ...['-n', systemNamespace, 'get', 'configmap', 'outrider-ledger', '-o', 'json'],
+    '-n',
+    systemNamespace,
+    'get',
+    'configmap',
+    'outrider-ledger',
+    '-o',
+    'json',
   ]);
   return (JSON.parse(text) as LedgerMap).data;
 };
@@ -51,7 +57,12 @@ const metric = async (name: string): Promise<string | undefined> => {
 
 const systemEvents = async (): Promise<readonly { reason: string; note: string }[]> => {
   const text = await stack.controlPlane.mustKubectl([
-    ...['-n', systemNamespace, 'get', 'events.events.k8s.io', '-o', 'json'],
+    '-n',
+    systemNamespace,
+    'get',
+    'events.events.k8s.io',
+    '-o',
+    'json',
   ]);
   return (JSON.parse(text) as { items: { reason: string; note: string }[] }).items;
 };

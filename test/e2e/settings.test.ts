@@ -5,11 +5,10 @@ import { useStack } from './stack.ts';
 
 /** Everything in seconds that takes minutes by default. */
 const stack = useStack({
-  flags: [
-    ...['--lease', '6s', '--poll-time', '2s', '--offer-time', '2s', '--unknown-grace', '3s'],
-    ...['--kill-grace', '2s', '--online-time', '3s', '--offline-time', '5s', '--settle-time', '1s'],
-    ...['--leader-lease', '4s', '--namespace-concurrency', '3'],
-  ],
+  flags:
+    '--lease 6s --poll-time 2s --offer-time 2s --unknown-grace 3s --kill-grace 2s --online-time 3s --offline-time 5s --settle-time 1s --leader-lease 4s --namespace-concurrency 3'.split(
+      ' ',
+    ),
 });
 
 beforeAll(async () => {
