@@ -19,7 +19,7 @@ const dayMs = 86_400_000;
 const caLifetimeMs = 3650 * dayMs;
 export const serverLifetimeMs = 90 * dayMs;
 /** Certificates start this much in the past, for peers whose clock is behind. */
-const backdateMs = 5 * 60_000;
+const backdateMs = dayMs;
 
 const curve = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const signing = { name: 'ECDSA', hash: 'SHA-256' } as const;

@@ -10,8 +10,11 @@ export interface RunnerKey {
   /** RFC 7638 thumbprint: the client_id. */
   readonly thumbprint: string;
   readonly pair: { readonly privateKey: webcrypto.CryptoKey; readonly publicKey: webcrypto.CryptoKey };
-  /** Compact JWS (EdDSA) over the claims. */
-  sign(claims: Readonly<Record<string, unknown>>): Promise<string>;
+  /** Compact JWS (EdDSA) over the claims; `header` is put beside the algorithm. */
+  sign(
+    claims: Readonly<Record<string, unknown>>,
+    header?: Readonly<Record<string, unknown>>,
+  ): Promise<string>;
 }
 
 const fileName = 'key.json';
@@ -57,7 +60,8 @@ const fromJwk = async (jwk: JWK & { x: string; d: string }, path: string): Promi
     publicJwk,
     thumbprint: await calculateJwkThumbprint(publicJwk),
     pair: { privateKey, publicKey },
-    sign: (claims) => new SignJWT({ ...claims }).setProtectedHeader({ alg: 'EdDSA' }).sign(privateKey),
+    sign: (claims, header = {}) =>
+      new SignJWT({ ...claims }).setProtectedHeader({ ...header, alg: 'EdDSA' }).sign(privateKey),
   };
 };
 

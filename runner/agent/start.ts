@@ -1,6 +1,6 @@
 import { OutriderError, toProblem, type TaskResult } from '@outrider/protocol';
 import type { CredentialSource } from '../secrets/credentials.ts';
-import type { ExecutionHost } from '../execution/contract.ts';
+import type { ExecutionHost, Resumption } from '../execution/contract.ts';
 import type { Journal } from '../journal/contract.ts';
 import { stopReason, type Attempt, type Attempts } from './attempts.ts';
 import type { LeaseGuard } from './lease-guard.ts';
@@ -32,6 +32,8 @@ export interface StartOptions {
 export interface Starter {
   /** Runs an attempt that the operator has recorded as this runner's, to its journalled result. Never rejects. */
   start(attempt: Attempt): Promise<void>;
+  /** Goes on with what an earlier process of this runner started, to its journalled result. */
+  resume(attempt: Attempt, resumption: Resumption): Promise<void>;
   /** Gives back what has not started. */
   release(attempt: Attempt): Promise<void>;
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { paths, type TokenResponse } from '@outrider/protocol';
-import { generateProof } from 'dpop';
 import { bodyOf, header, objectWith } from './answers.ts';
 import type { HttpResponse } from './exchange.ts';
 import type { LaneName, Transport } from './http.ts';
 import type { RunnerKey } from './key.ts';
+import { createOperatorClock } from './operator-clock.ts';
+import { createProof } from './proof.ts';
 
 /** A request that carries proof of the runner's key. */
 export interface SignedRequest {
@@ -52,6 +53,7 @@ export const createAuthorizer = (options: {
   const { transport, key, clientId, now = () => performance.now() } = options;
   /** By lane: each keeps its connection, and with it its replica of the operator, whose nonces no other accepts. */
   const nonces = new Map<LaneName, string>();
+  const clock = createOperatorClock();
   let token: AccessToken | undefined;
   let renewal: Promise<AccessToken> | undefined;
 
@@ -60,7 +62,13 @@ export const createAuthorizer = (options: {
     nonce: string | undefined,
     accessToken?: string,
   ): Promise<HttpResponse> => {
-    const proof = await generateProof(key.pair, transport.url + request.path, 'POST', nonce, accessToken);
+    const proof = await createProof(key, {
+      method: 'POST',
+      url: transport.url + request.path,
+      nonce,
+      accessToken,
+      issuedAt: clock.seconds(),
+    });
     const response = await transport.send({
       ...request,
       method: 'POST',
@@ -72,6 +80,8 @@ export const createAuthorizer = (options: {
     });
     const fresh = header(response, 'dpop-nonce');
     if (fresh !== undefined) nonces.set(request.lane, fresh);
+    // A poll's answer was begun long ago.
+    if (request.lane !== 'poll' || response.status === 401) clock.heard(header(response, 'date'));
     return response;
   };
 
@@ -84,7 +94,7 @@ export const createAuthorizer = (options: {
   };
 
   const assertion = (): Promise<string> => {
-    const seconds = Math.floor(Date.now() / 1000);
+    const seconds = clock.seconds();
     return key.sign({
       iss: clientId,
       sub: clientId,
