@@ -29,17 +29,20 @@ const Name = () => Text({ maxLength: 253 });
 const Instant = (description: string) => Text({ description, maxLength: 40, format: 'date-time' });
 const Count = (description: string) => Integer({ description, minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
+const ProbeOf = () =>
+  Maybe(
+    Text({
+      description: "Id of the task whose lost attempt this one, its step's verify, finds out about.",
+      maxLength: 64,
+    }),
+  );
+
 export const TaskView = Closed({
   id: Text({ description: 'Id of the task in the ledger.', maxLength: 64 }),
   step: Text({ description: "Step's name.", maxLength: 63 }),
   target: Text({ description: 'Target, when the step has several; else empty.', maxLength: 253 }),
   node: Text({ description: 'Node type.', maxLength: 63 }),
-  probeOf: Maybe(
-    Text({
-      description: "Id of the task whose lost attempt this one, its step's verify, finds out about.",
-      maxLength: 64,
-    }),
-  ),
+  probeOf: ProbeOf(),
   state: Text({ description: 'State of the task, such as Ready, Running or Succeeded.', maxLength: 32 }),
   epoch: Count('Number of the current or last attempt; 0 before the first.'),
   runner: Maybe(Text({ description: 'Runner that holds or held it.', maxLength: 63 })),
@@ -121,6 +124,7 @@ export const LineView = Closed({
   epoch: Count('Attempt.'),
   step: Text({ maxLength: 63 }),
   target: Text({ maxLength: 253 }),
+  probeOf: ProbeOf(),
   line: Count('From 0 within the attempt.'),
   stream: OneOf(['stdout', 'stderr', 'system', 'gap'] as const, {
     description: 'system: a note by the product itself; gap: bytes that were left out.',

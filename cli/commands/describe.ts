@@ -82,7 +82,7 @@ const conditionsOf = (conditions: Conditions, style: Style, shown: Shown): strin
 
 const messagesOf = (tasks: readonly TaskView[], shown: Shown): string =>
   tasks
-    .filter(({ state }) => state !== 'Succeeded')
+    .filter(({ state, reason }) => state !== 'Succeeded' || reason !== undefined)
     .map((task) => ({ label: labelOf(task), message: shown(task.message) }))
     .filter(({ message }) => message !== undefined)
     .map(({ label, message }) => `${label}: ${message}\n`)

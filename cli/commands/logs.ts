@@ -67,8 +67,8 @@ const warnOfMissing = async (
 };
 
 /** What a log lacks; undefined when it lacks nothing. */
-const lacks = ({ epoch, finishedAt, log }: TaskView): string | undefined => {
-  if (epoch === 0) return undefined;
+const lacks = ({ epoch, finishedAt, probeOf, log }: TaskView): string | undefined => {
+  if (epoch === 0 || probeOf !== undefined) return undefined;
   if (log.end === 'Incomplete') return 'is incomplete: bytes of it never arrived, or were left out.';
   if (log.end === 'Complete') return undefined;
   return finishedAt === undefined

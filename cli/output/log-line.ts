@@ -9,9 +9,15 @@ export interface LogLineOptions {
   readonly clean: boolean;
 }
 
-/** `step`, or `step/target` where a step has several. */
-export const labelOf = ({ step, target }: { readonly step: string; readonly target: string }): string =>
-  target === '' ? step : `${step}/${target}`;
+interface Labelled {
+  readonly step: string;
+  readonly target: string;
+  readonly probeOf?: string;
+}
+
+/** `step`, `step/target` where a step has several, and `step (verify)` for what finds out about a lost attempt. */
+export const labelOf = ({ step, target, probeOf }: Labelled): string =>
+  `${step}${target === '' ? '' : `/${target}`}${probeOf === undefined ? '' : ' (verify)'}`;
 
 /** Marks of the four kinds of lines: output, error output, note of the product, left out. */
 const marks = { stdout: '|', stderr: '!', system: '*', gap: '~' } as const;

@@ -32,6 +32,9 @@ describe('a log line', () => {
       'check/web-1 * hello\n',
       'check/web-1 ~ hello\n',
     ]);
+    expect(renderLogLine(line({ target: 'web-1', probeOf: 'task-1' }), inPipe)).toBe(
+      'check/web-1 (verify) | hello\n',
+    );
     expect(renderLogLine(line({}), { ...inPipe, timestamps: true })).toBe(
       '2026-11-22T12:00:00.500Z check | hello\n',
     );

@@ -2,7 +2,7 @@ import type { LineView, RunView } from '@outrider/portal';
 import { attemptKey, toProblem, type AttemptRef } from '@outrider/protocol';
 import { terminalStates, type RunAndTasks, type TaskRecord } from '../ledger/records.ts';
 import type { LogLine } from '../logs/contract.ts';
-import { trailMs } from './log-end.ts';
+import { hasTrail, trailMs } from './log-end.ts';
 import { tasksOf, viewTask, type Sources } from './reader.ts';
 import { runView } from './views.ts';
 
@@ -38,6 +38,7 @@ export const lineView = (task: TaskRecord, line: LogLine): LineView => ({
   epoch: task.epoch,
   step: task.spec.step,
   target: task.target,
+  ...(task.probeOf === null ? {} : { probeOf: task.probeOf }),
   line: line.line,
   stream: line.stream,
   at: new Date(line.at).toISOString(),
@@ -102,7 +103,7 @@ async function* newLines(options: FollowOptions, task: TaskRecord): AsyncGenerat
 
 const logsEnded = async (options: FollowOptions, tasks: readonly TaskRecord[]): Promise<boolean> => {
   for (const task of tasks) {
-    if (task.epoch === 0 || task.startedAt === null) continue;
+    if (!hasTrail(task)) continue;
     const { end } = await options.sources.logs.state({ task: task.id, epoch: task.epoch });
     if (end === 'Open') return false;
   }

@@ -11,6 +11,12 @@ const ended = (over: Partial<TaskRecord> = {}): TaskRecord => ({
   state: 'Succeeded',
   startedAt: start,
   finishedAt: start + 1000,
+  result: {
+    outcome: 'Succeeded',
+    startedAt: '2026-11-22T12:00:00Z',
+    finishedAt: '2026-11-22T12:00:01Z',
+    log: { length: 1, sha256: '0'.repeat(64) },
+  },
   ...over,
 });
 
@@ -65,6 +71,7 @@ test('a reader who goes away ends the wait', async () => {
 test.each([
   ['runs', ended({ state: 'Running', finishedAt: null }), start],
   ['never started', ended({ state: 'Cancelled', startedAt: null }), start],
+  ['was lost', ended({ state: 'Lost', result: null }), start + 1000],
   ['ended longer ago than a log may trail', ended(), start + 1000 + trailMs],
 ])('a task that %s is not waited for', async (_, task, now) => {
   const reader = bench(task, now);

@@ -12,13 +12,18 @@ export interface LogEndOptions {
   readonly signal: AbortSignal;
 }
 
+/** Whether bytes of the log may still follow, and their end be known: not of what never ran, or was lost. */
+export const hasTrail = ({ state, startedAt, result }: TaskRecord): boolean =>
+  terminalStates.has(state) && startedAt !== null && result !== null;
+
 /**
  * Waits for the last bytes of a task that has just ended, so that who reads its log then reads all of it. Resolves at once
- * while it runs, and when it ended longer ago than a log may trail its result.
+ * while it runs, when it ended without a result, which alone says how long its log is, and when it ended longer ago than a
+ * log may trail its result.
  */
 export const logEnd = async (task: TaskRecord, options: LogEndOptions): Promise<void> => {
   const { logs, now, signal } = options;
-  if (!terminalStates.has(task.state) || task.startedAt === null || task.finishedAt === null) return;
+  if (!hasTrail(task) || task.finishedAt === null) return;
   const left = task.finishedAt + trailMs - now();
   if (left <= 0) return;
   const over = AbortSignal.any([signal, AbortSignal.timeout(left)]);

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { Closed, Flag, Integer, Maybe, Text, type Static } from '@outrider/schema';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { TaskRecord } from '../ledger/records.ts';
 import { logEnd } from './log-end.ts';
 import { followRun, lineView } from './follow.ts';
 import type { Guard } from './guard.ts';
@@ -80,12 +81,16 @@ async function* storedLines(reading: Reading, query: LogQuery): AsyncGenerator<s
   }
 }
 
+/** Bytes bear no labels, so those of a step are not mixed with those of its verify. */
+const isRead = ({ epoch, probeOf, target }: TaskRecord, wanted: string | undefined): boolean =>
+  epoch > 0 && probeOf === null && (wanted === undefined || target === wanted);
+
 async function* rawBytes(reading: Reading, query: RawQuery): AsyncGenerator<Uint8Array> {
   const { sources, params } = reading;
   const run = findRun(sources, params.namespace, params.name);
   const known = await sources.ledger.readRun(run.metadata.uid);
   for (const task of tasksOf(known, run, query.step)) {
-    if (task.epoch === 0 || (query.target !== undefined && task.target !== query.target)) continue;
+    if (!isRead(task, query.target)) continue;
     await logEnd(task, { ...reading, logs: sources.logs });
     const ref = { task: task.id, epoch: task.epoch };
     yield* sources.logs.raw(ref);

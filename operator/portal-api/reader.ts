@@ -62,9 +62,13 @@ export const historyOf = async (
   return newestFirst.flatMap((record) => decisionView(record) ?? []).reverse();
 };
 
-/** Tasks in the order in which a person reads them: by step, then by target. */
+const isProbe = ({ probeOf }: TaskRecord): number => (probeOf === null ? 0 : 1);
+
+/** Tasks in the order in which a person reads them: by step, then by target, probes of lost attempts last. */
 export const inOrder = (tasks: readonly TaskRecord[]): TaskRecord[] =>
-  [...tasks].sort((a, b) => a.stepIndex - b.stepIndex || a.target.localeCompare(b.target));
+  [...tasks].sort(
+    (a, b) => a.stepIndex - b.stepIndex || a.target.localeCompare(b.target) || isProbe(a) - isProbe(b),
+  );
 
 /** @throws OutriderError NotFound when the step is not one of the run's. */
 export const tasksOf = (
