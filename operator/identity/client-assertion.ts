@@ -49,9 +49,9 @@ export class AssertionVerifier {
   }
 
   /** @throws OutriderError Unauthenticated with the OAuth word invalid_client. */
-  async verify(assertion: string, key: PublicKey, tokenUrl: string): Promise<void> {
+  verify(assertion: string, key: PublicKey, tokenUrl: string): void {
     if (assertion.length > 4096) throw refuse('it is longer than 4096 characters');
-    const claims = await verifySignedJson(assertion, key);
+    const claims = verifySignedJson(assertion, key);
     if (!claims) throw refuse('its signature does not fit the key of this client');
     if (claims['iss'] !== key.thumbprint || claims['sub'] !== key.thumbprint)
       throw refuse('its iss and sub are not the client_id');

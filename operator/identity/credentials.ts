@@ -59,8 +59,8 @@ const readRequest = async (
 ): Promise<CredentialsRequest> => {
   const record = await options.ledger.readRunnerIdentity(runner.clientId);
   if (!record || record.revokedAt !== null) throw runnerRevoked(runner);
-  const key = await publicKeyFrom(record.publicKey);
-  const payload = key && (await verifySignedJson(jws, key));
+  const key = publicKeyFrom(record.publicKey);
+  const payload = key && verifySignedJson(jws, key);
   if (!payload) throw invalid("its signature is not of the runner's registered key");
   if (!Value.Check(CredentialsRequest, payload))
     throw invalid('it is not a CredentialsRequest of this protocol version');

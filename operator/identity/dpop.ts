@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { decodeProtectedHeader } from 'jose';
 import { NonceIssuer, nonceBucketMs } from './nonce.ts';
 import { oauthError } from './oauth-error.ts';
 import { publicKeyFrom, type PublicKey } from './public-key.ts';
 import { ReplayGuard } from './replay-guard.ts';
-import { verifySignedJson, type JsonObject } from './signed-json.ts';
+import { readPart, splitJws, verifySignedJson, type JsonObject } from './signed-json.ts';
 import type { ProofContext } from './contract.ts';
 
 /** A runner's clock may be off this much: that a proof is fresh follows from the server's nonce, not from `iat`. */
@@ -36,19 +35,19 @@ const refuse = (why: string) =>
     action: 'Sign a fresh proof (RFC 9449) for this very request with the key that the token is bound to.',
   });
 
-const headerKey = async (proof: string): Promise<PublicKey> => {
-  let header;
-  try {
-    header = decodeProtectedHeader(proof);
-  } catch {
-    throw refuse('it is not a compact JWS');
-  }
-  const { jwk } = header;
-  if (header.typ !== 'dpop+jwt') throw refuse('its typ is not dpop+jwt');
-  if (!jwk || jwk.kty !== 'OKP' || jwk.crv !== 'Ed25519' || typeof jwk.x !== 'string')
+const member = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+
+const headerKey = (proof: string): PublicKey => {
+  const header = readPart(splitJws(proof)?.[0] ?? '');
+  if (!header) throw refuse('it is not a compact JWS');
+  const { typ, jwk } = header;
+  if (typ !== 'dpop+jwt') throw refuse('its typ is not dpop+jwt');
+  const x = member(jwk, 'x');
+  if (member(jwk, 'kty') !== 'OKP' || member(jwk, 'crv') !== 'Ed25519' || typeof x !== 'string')
     throw refuse('its jwk is not an Ed25519 key');
-  if ('d' in jwk) throw refuse('its jwk holds a private key');
-  const key = await publicKeyFrom(jwk.x);
+  if (member(jwk, 'd') !== undefined) throw refuse('its jwk holds a private key');
+  const key = publicKeyFrom(x);
   if (!key) throw refuse('its jwk is not an Ed25519 key');
   return key;
 };
@@ -76,14 +75,14 @@ export class DpopVerifier {
   }
 
   /** @throws OutriderError Unauthenticated; details.oauthError is invalid_dpop_proof or use_dpop_nonce. */
-  async verify(context: ProofContext, expected: ProofExpectation): Promise<void> {
+  verify(context: ProofContext, expected: ProofExpectation): void {
     const proof = context.dpop;
     if (proof === undefined) throw refuse('the DPoP header is missing');
     if (proof.length > maxProofLength) throw refuse(`it is longer than ${maxProofLength} characters`);
-    const key = await headerKey(proof);
+    const key = headerKey(proof);
     if (key.thumbprint !== expected.thumbprint)
       throw refuse('it is signed by another key than the one expected');
-    const claims = await verifySignedJson(proof, key);
+    const claims = verifySignedJson(proof, key);
     if (!claims) throw refuse('its signature does not fit its jwk');
     this.#checkRequest(claims, context);
     if (expected.accessToken !== undefined && claims['ath'] !== accessTokenHash(expected.accessToken))

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { BoundedMap } from './bounded-map.ts';
 
 /** A nonce is accepted for one to two of these. */
 export const nonceBucketMs = 60_000;
@@ -9,6 +10,7 @@ export const nonceBucketMs = 60_000;
  */
 export class NonceIssuer {
   readonly #key = randomBytes(32);
+  readonly #made = new BoundedMap<number, string>(4);
 
   current(now: number): string {
     return this.#at(Math.floor(now / nonceBucketMs));
@@ -23,7 +25,12 @@ export class NonceIssuer {
     });
   }
 
+  /** Made once a minute: every answer carries one, and every request shows one. */
   #at(bucket: number): string {
-    return createHmac('sha256', this.#key).update(`dpop-nonce ${bucket}`).digest('base64url');
+    const known = this.#made.get(bucket);
+    if (known !== undefined) return known;
+    const made = createHmac('sha256', this.#key).update(`dpop-nonce ${bucket}`).digest('base64url');
+    this.#made.set(bucket, made);
+    return made;
   }
 }

@@ -66,7 +66,7 @@ export const createPortalIdentity = (options: PortalIdentityOptions): PortalIden
         message: `The Login ${ref.namespace}/${ref.name} is more than 5 minutes old.`,
         action,
       });
-    const key = await publicKeyFrom(login.spec.publicKey);
+    const key = publicKeyFrom(login.spec.publicKey);
     if (!key)
       throw oauthError('invalid_client', {
         message: `spec.publicKey of the Login ${ref.namespace}/${ref.name} is not an Ed25519 key.`,
@@ -79,7 +79,7 @@ export const createPortalIdentity = (options: PortalIdentityOptions): PortalIden
   const authenticate = async (proof: ProofContext): Promise<PortalUser> => {
     const accessToken = AccessTokens.fromHeader(proof.authorization);
     const claims = await tokens.verify(accessToken);
-    await dpop.verify(proof, { thumbprint: claims.cnf.jkt, accessToken });
+    dpop.verify(proof, { thumbprint: claims.cnf.jkt, accessToken });
     return { username: claims.sub, groups: texts(claims['groups']) };
   };
 

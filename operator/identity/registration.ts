@@ -30,10 +30,10 @@ const proofInvalid = (why: string) =>
   });
 
 /** Its time is not looked at: the token in it is single use, and a repeat by the same key gives nothing new. */
-const verifyProof = async (request: RegisterRequest, hash: string): Promise<PublicKey> => {
-  const key = await publicKeyFrom(request.publicKey.x);
+const verifyProof = (request: RegisterRequest, hash: string): PublicKey => {
+  const key = publicKeyFrom(request.publicKey.x);
   if (!key) throw proofInvalid('publicKey is not an Ed25519 key');
-  const claims = await verifySignedJson(request.proof, key);
+  const claims = verifySignedJson(request.proof, key);
   if (!claims) throw proofInvalid('its signature does not fit publicKey');
   if (claims['aud'] !== audience) throw proofInvalid(`its aud is not ${audience}`);
   if (claims['jti'] !== hash) throw proofInvalid('its jti is not the SHA-256 of the token');
@@ -124,7 +124,7 @@ export const registerRunner = async (
   request: RegisterRequest,
 ): Promise<RegisterResponse> => {
   const hash = secretHash(request.secret);
-  const { thumbprint: clientId } = await verifyProof(request, hash);
+  const { thumbprint: clientId } = verifyProof(request, hash);
   const token = await redeemRegistrationToken(options, { hash, clientId });
   const ref = { namespace: token.namespace, name: request.name };
   const known = await options.ledger.readRunnerIdentity(clientId);

@@ -62,7 +62,7 @@ export const createRunnerIdentity = async (options: RunnerIdentityOptions): Prom
     if (!record) throw unknownClient();
     if (record.revokedAt !== null) revoked.add(record.clientId);
     if (revoked.has(record.clientId)) throw runnerRevoked(record);
-    const key = await publicKeyFrom(record.publicKey);
+    const key = publicKeyFrom(record.publicKey);
     if (!key) throw unknownClient();
     const { namespace, name, local } = record;
     return { key, subject: record.clientId, claims: { namespace, name, local } };
@@ -73,7 +73,7 @@ export const createRunnerIdentity = async (options: RunnerIdentityOptions): Prom
     const claims = await tokens.verify(accessToken);
     const runner = toRunner(claims);
     if (revoked.has(runner.clientId)) throw runnerRevoked(runner);
-    await dpop.verify(proof, { thumbprint: claims.cnf.jkt, accessToken });
+    dpop.verify(proof, { thumbprint: claims.cnf.jkt, accessToken });
     return runner;
   };
 

@@ -55,8 +55,8 @@ export class TokenEndpoint {
         action: 'Leave client_id out, or send the RFC 7638 thumbprint of the key.',
       });
     // The proof first: an answer of use_dpop_nonce must leave the assertion unused, so that it can be sent again.
-    await this.#dpop.verify(proof, { thumbprint });
-    await this.#assertions.verify(form['client_assertion'] ?? '', grantee.key, proof.url);
+    this.#dpop.verify(proof, { thumbprint });
+    this.#assertions.verify(form['client_assertion'] ?? '', grantee.key, proof.url);
     const token = await this.#tokens.issue({ subject: grantee.subject, thumbprint }, grantee.claims);
     return { token, dpopNonce: this.#dpop.nonce() };
   }
