@@ -2,6 +2,7 @@ import { OutriderError } from '@outrider/protocol';
 import type { Runner, RunnerSpec } from '@outrider/kinds';
 import type { Cache } from '../kube/contract.ts';
 import type { SessionHello } from '../ledger/records.ts';
+import { CloneGuard } from './clone-guard.ts';
 import type { AuthenticatedRunner, LiveRunner, RunnerDirectory } from './contract.ts';
 import {
   effectiveNodes,
@@ -12,9 +13,6 @@ import {
   type Demand,
 } from './eligibility.ts';
 import { degradedReasons, newSession, type Session } from './session.ts';
-
-/** More sessions of one key than this within a minute: a cloned machine, or a restart loop. */
-const maxSessionsPerMinute = 12;
 
 export interface SessionsOptions {
   readonly runners: Pick<Cache<Runner>, 'get' | 'onChange'>;
@@ -45,12 +43,13 @@ export class Sessions implements RunnerDirectory {
   readonly #options: SessionsOptions;
   readonly #sessions = new Map<string, Session>();
   readonly #byName = new Map<string, Set<Session>>();
-  readonly #openings = new Map<string, number[]>();
+  readonly #clones: CloneGuard;
   readonly #qualified = new Map<string, { demand: Demand; sessions: Set<Session> }>();
   readonly #listeners = new Set<(namespace: string, name: string) => void>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#clones = new CloneGuard(options.now);
     options.runners.onChange((key) => this.#refresh(key.namespace, key.name));
   }
 
@@ -69,27 +68,13 @@ export class Sessions implements RunnerDirectory {
 
   /** @throws OutriderError SessionQuarantined when sessions of this key alternate. */
   guardAgainstClones(runner: AuthenticatedRunner): void {
-    const recent = [...this.#recentOpenings(runner.clientId), this.#options.now()];
-    this.#openings.set(runner.clientId, recent.slice(-maxSessionsPerMinute - 1));
-    if (recent.length <= maxSessionsPerMinute) return;
-    const session = this.#sessions.get(runner.clientId);
-    if (session) this.changed(session);
-    throw new OutriderError({
-      code: 'SessionQuarantined',
-      message: `Runner ${runner.name} opened more than ${maxSessionsPerMinute} sessions with one key within a minute, as two copies of one machine do.`,
-      action:
-        'Stop all but one of them, give the others a state folder and a registration of their own, and wait a minute.',
-    });
-  }
-
-  #recentOpenings(clientId: string): readonly number[] {
-    const now = this.#options.now();
-    return (this.#openings.get(clientId) ?? []).filter((at) => now - at < 60_000);
-  }
-
-  /** Its last session goes on; others are refused. */
-  #isQuarantined(clientId: string): boolean {
-    return this.#recentOpenings(clientId).length > maxSessionsPerMinute;
+    try {
+      this.#clones.opening(runner);
+    } catch (error) {
+      const session = this.#sessions.get(runner.clientId);
+      if (session) this.changed(session);
+      throw error;
+    }
   }
 
   /** @throws OutriderError SessionUnknown or SessionSuperseded when this is not the key's current session. */
@@ -183,10 +168,11 @@ export class Sessions implements RunnerDirectory {
 
   #forget(session: Session): void {
     this.#drop(session);
-    this.#openings.delete(session.runner.clientId);
+    this.#clones.forget(session.runner.clientId);
   }
 
   #live(session: Session): LiveRunner {
+    const cloned = this.#clones.complaint(session.runner.clientId);
     return {
       clientId: session.runner.clientId,
       namespace: session.runner.namespace,
@@ -201,10 +187,7 @@ export class Sessions implements RunnerDirectory {
       startedAt: session.hello.startedAt,
       tags: [...session.capability.tags],
       requestedTags: session.hello.tags ?? null,
-      degraded: [
-        ...(this.#isQuarantined(session.runner.clientId) ? [quarantined] : []),
-        ...degradedReasons(session),
-      ],
+      degraded: [...(cloned === undefined ? [] : [cloned]), ...degradedReasons(session)],
     };
   }
 
@@ -239,9 +222,6 @@ export class Sessions implements RunnerDirectory {
     };
   }
 }
-
-/** What the status says of a key that is in quarantine. */
-const quarantined = `more than ${maxSessionsPerMinute} sessions were opened with one of its keys within a minute, as two copies of one machine do: stop all but one, and give the others a state folder and a registration of their own`;
 
 /** A key whose Runner resource is gone may do nothing. */
 const noSpec: RunnerSpec = { allow: { nodes: [] }, suspend: true };

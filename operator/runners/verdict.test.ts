@@ -115,12 +115,12 @@ describe('whether a runner is online', () => {
     ],
     [
       'copies of one machine make it Degraded',
-      { live: [aLiveRunner({ degraded: ['more than 12 sessions were opened with one of its keys'] })] },
+      { live: [aLiveRunner({ degraded: ['one of its keys opened 12 sessions within a minute'] })] },
       {
         phase: 'Degraded',
         status: 'True',
         reason: 'SessionQuarantined',
-        message: 'More than 12 sessions were opened with one of its keys.',
+        message: 'One of its keys opened 12 sessions within a minute.',
       },
     ],
     [
