@@ -14,6 +14,8 @@ export interface Queue {
   take(): Promise<readonly Call[] | undefined>;
   /** What keeps calls waiting at present, told to those whose time is over; undefined when it is load alone. */
   blame(why: Error | undefined): void;
+  /** Closed, and nothing waits. */
+  isOver(): boolean;
   /** Takes nothing more in; what waits is still answered. */
   close(): void;
   /** Refuses what waits. */
@@ -79,6 +81,7 @@ export const createQueue = (settings: PostgresSettings, what: string): Queue => 
     blame: (why) => {
       blamed = why;
     },
+    isOver: () => isClosed && waiting.length === 0,
     close: () => {
       isClosed = true;
       for (const taker of takers.splice(0)) taker();

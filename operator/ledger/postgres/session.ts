@@ -36,8 +36,8 @@ export const openSession = async (sessions: Sessions, options: SessionOptions): 
 
 /** A session that is made again whenever it was lost. */
 export interface Reconnecting {
-  /** Tries until there is one, telling each failure; undefined once the ledger closes. */
-  get(onFailure: (error: unknown) => void): Promise<Connection | undefined>;
+  /** Tries until there is one, telling each failure; undefined once the ledger closes, or nobody needs it any more. */
+  get(onFailure: (error: unknown) => void, isNeeded?: () => boolean): Promise<Connection | undefined>;
   close(): Promise<void>;
 }
 
@@ -61,8 +61,8 @@ export const reconnecting = (sessions: Sessions, options: SessionOptions): Recon
   };
 
   return {
-    get: async (onFailure) => {
-      for (let failures = 0; !sessions.closing; failures += 1) {
+    get: async (onFailure, isNeeded = () => true) => {
+      for (let failures = 0; !sessions.closing && isNeeded(); failures += 1) {
         try {
           return await open();
         } catch (error) {

@@ -100,7 +100,8 @@ export const startWriter = (options: WriterOptions, number: number): { readonly 
   const run = async (): Promise<void> => {
     let failures = 0;
     for (;;) {
-      const connection = await session.get((error) => queue.blame(explained(error)));
+      const blame = (error: unknown): void => queue.blame(explained(error));
+      const connection = await session.get(blame, () => !queue.isOver());
       if (connection === undefined) break;
       queue.blame(undefined);
       const calls = await queue.take();
