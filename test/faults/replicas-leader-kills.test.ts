@@ -2,7 +2,7 @@ import { cell, type Observed } from './harness.ts';
 import { leaderKills, type LeaderKills } from './replicas-leader-kills.ts';
 
 const observe = async (options: LeaderKills): Promise<Observed> => {
-  const report = await leaderKills(options);
+  const report = await leaderKills({ ...options, onProgress: (text) => console.log(text) });
   console.log(JSON.stringify(report));
   return {
     result: `${report.trueResults} true results under ${report.kills} kills`,

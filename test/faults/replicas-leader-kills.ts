@@ -11,6 +11,8 @@ export interface LeaderKills {
   readonly kills: number;
   /** Of the moments of the kills. */
   readonly seed: number;
+  /** Told of each kill, and of what is open afterwards. */
+  readonly onProgress?: (text: string) => void;
 }
 
 export interface LeaderKillsReport {
@@ -101,7 +103,7 @@ const killLeader = async ({ stack }: Site, lifeMs: number): Promise<number> => {
 
 const phasesOf = async ({ stack }: Site): Promise<ReadonlyMap<string, string>> => {
   const path = '{range .items[*]}{.metadata.name} {.status.phase} {.status.completionTime}{"\\n"}{end}';
-  const lines = (await stack.kubectl('get', 'workflowruns', '-o', `jsonpath=${path}`)).split('\n');
+  const lines = (await stack.kubectl('get', 'workflowruns', '-o', `jsonpath=${path}`)).trim().split('\n');
   return new Map(
     lines.map((line) => {
       const [name = '', phase = '', ended = ''] = line.split(' ');
@@ -109,6 +111,9 @@ const phasesOf = async ({ stack }: Site): Promise<ReadonlyMap<string, string>> =
     }),
   );
 };
+
+const openRuns = async (site: Site): Promise<number> =>
+  [...(await phasesOf(site)).values()].filter((phase) => phase.endsWith('(open)')).length;
 
 const count = (witness: string): ReadonlyMap<string, number> => {
   const counted = new Map<string, number>();
@@ -138,9 +143,15 @@ const conclude = async (site: Site): Promise<Omit<LeaderKillsReport, 'kills' | '
  * Three shipped replicas on one PostgreSQL, two runners behind the balancer: while the runs come in evenly, the leader is
  * killed again and again, each at a random moment of its life.
  */
-export const leaderKills = async ({ runs, kills, seed }: LeaderKills): Promise<LeaderKillsReport> => {
+export const leaderKills = async ({
+  runs,
+  kills,
+  seed,
+  onProgress = () => undefined,
+}: LeaderKills): Promise<LeaderKillsReport> => {
   const stack = new ReplicaStack();
   const began = performance.now();
+  const seconds = (): number => Math.round((performance.now() - began) / 1000);
   const random = randomFrom(seed);
   const takeoverMs: number[] = [];
   try {
@@ -151,15 +162,19 @@ export const leaderKills = async ({ runs, kills, seed }: LeaderKills): Promise<L
         startRuns(site, share(kill), share(kill + 1)),
         killLeader(site, random() * longestLifeMs).then((ms) => takeoverMs.push(ms)),
       ]);
+      onProgress(`${seconds()} s: kill ${kill + 1}, ${await openRuns(site)} runs open`);
     }
     await waitFor(
       'all runs to end',
-      async () => [...(await phasesOf(site)).values()].every((phase) => !phase.endsWith('(open)')),
+      async () => {
+        const open = await openRuns(site);
+        onProgress(`${seconds()} s: ${open} runs open`);
+        return open === 0;
+      },
       { timeoutMs: 120_000 + runs * 200, intervalMs: 3000 },
     ).catch(() => false);
-    const seconds = (performance.now() - began) / 1000;
     takeoverMs.sort((a, b) => a - b);
-    return { ...(await conclude(site)), kills: takeoverMs.length, takeoverMs, seconds };
+    return { ...(await conclude(site)), kills: takeoverMs.length, takeoverMs, seconds: seconds() };
   } finally {
     await stack.stop();
   }
