@@ -12,5 +12,9 @@ interface AttemptRef {
 }
 
 /** The words, after the program's name, that decide on an attempt whose end is not known. */
-export const decideWords = (run: RunRef, { step, target, epoch }: AttemptRef): string =>
-  `decide ${run.name} ${step}${target === '' ? '' : ` --target ${target}`} -n ${run.namespace} --attempt ${epoch} --succeeded --reason "…"`;
+export const decideWords = (
+  run: RunRef,
+  { step, target, epoch }: AttemptRef,
+  decision: 'succeeded' | 'release',
+): string =>
+  `decide ${run.name} ${step}${target === '' ? '' : ` --target ${target}`} -n ${run.namespace} --attempt ${epoch} --${decision} --reason "…"`;

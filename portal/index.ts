@@ -53,6 +53,11 @@ export const TaskView = Closed({
   unconfirmed: Maybe(
     Count('Attempts of which it could not be checked that nothing of them still runs; absent when none.'),
   ),
+  holdsTarget: Maybe(
+    Count(
+      'Attempt whose end could not be checked, and which keeps its place on a Target with maxParallel until it is released.',
+    ),
+  ),
   readyAt: Maybe(Instant('When it could have started.')),
   startedAt: Maybe(Instant('When the executor was entered.')),
   finishedAt: Maybe(Instant('When it ended.')),

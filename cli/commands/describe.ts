@@ -93,7 +93,7 @@ const unconfirmedOf = (tasks: readonly TaskView[]): string =>
     .filter(({ unconfirmed = 0 }) => unconfirmed > 0)
     .map(
       (task) =>
-        `${labelOf(task)}: it could not be checked that nothing of it still runs: look on the target for what is left.\n`,
+        `${labelOf(task)}: it could not be checked that nothing of it still runs: look on the target for what is left.${task.holdsTarget === undefined ? '' : ` Attempt ${task.holdsTarget} keeps the target from others until it is released.`}\n`,
     )
     .join('');
 
@@ -119,11 +119,15 @@ const nextOf = (context: Context, run: RunDetails): string => {
   const ref = `${run.name} -n ${run.namespace}`;
   const decide = run.tasks
     .filter(({ state }) => state === 'AwaitingHuman')
-    .map((task) => `${decideWords(run, task)}  (or --failed, --retry)`);
-  const lines =
+    .map((task) => `${decideWords(run, task, 'succeeded')}  (or --failed, --retry)`);
+  const release = run.tasks.flatMap((task) =>
+    task.holdsTarget === undefined ? [] : [decideWords(run, { ...task, epoch: task.holdsTarget }, 'release')],
+  );
+  const others =
     run.finishedAt === undefined
-      ? [...decide, `logs ${ref} -f`, ...(run.phase === 'Paused' ? [`resume ${ref}`] : []), `cancel ${ref}`]
+      ? [`logs ${ref} -f`, ...(run.phase === 'Paused' ? [`resume ${ref}`] : []), `cancel ${ref}`]
       : [`logs ${ref}`, `run ${run.workflow} -n ${run.namespace} --follow`];
+  const lines = [...decide, ...release, ...others];
   return lines.map((line) => `  ${context.program} ${line}\n`).join('');
 };
 

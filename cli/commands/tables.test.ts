@@ -177,6 +177,16 @@ test('describe shows the command that decides on what waits for a person, and wh
   );
 });
 
+test('describe shows the command that gives a target free again', async () => {
+  const [task] = run.tasks;
+  installation.serve = () => ({ json: { ...run, tasks: [{ ...task, epoch: 2, holdsTarget: 1 }] } });
+  const { out } = await installation.call('describe', 'patch-x1');
+  expect(out).toContain('left. Attempt 1 keeps the target from others until it is released.\n');
+  expect(out).toContain(
+    'Next:\n  kubectl outrider decide patch-x1 two --target web-1 -n team-a --attempt 1 --release --reason "…"\n',
+  );
+});
+
 test('an object goes out whole, for programs', async () => {
   installation.serve = () => ({ json: run });
   expect(JSON.parse((await installation.call('describe', 'patch-x1', '-o', 'json')).out)).toEqual(run);

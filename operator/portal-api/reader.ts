@@ -1,5 +1,5 @@
 import type { Runner, WorkflowRun } from '@outrider/kinds';
-import type { DecisionView, TaskView } from '@outrider/portal';
+import type { DecisionView, RunDetails, TaskView } from '@outrider/portal';
 import type { Board } from '../dispatch/board.ts';
 import type { RunnerDirectory } from '../dispatch/contract.ts';
 import type { Cache } from '../kube/contract.ts';
@@ -7,7 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { RunAndTasks, TaskRecord } from '../ledger/records.ts';
 import type { LogState, LogStore } from '../logs/contract.ts';
 import { notFound, stepNotFound } from './errors.ts';
-import { decisionView, taskView } from './views.ts';
+import { decisionView, runDetails, taskView } from './views.ts';
 
 /** What the portal reads from; it writes nowhere but registration tokens. */
 export interface Sources {
@@ -29,6 +29,24 @@ export const findRun = (sources: Sources, namespace: string, name: string): Work
   const run = sources.runs.get(namespace, name);
   if (!run) throw notFound('WorkflowRun', namespace, name);
   return run;
+};
+
+/** Attempts whose end could not be checked and that still keep their place on a Target, by task. */
+const heldPlaces = async ({ ledger }: Sources): Promise<ReadonlyMap<string, number>> =>
+  new Map((await ledger.listLocks({})).map(({ task, epoch }) => [task, epoch]));
+
+/** One run with all of its tasks, and what people decided about them. */
+export const readDetails = async (sources: Sources, run: WorkflowRun): Promise<RunDetails> => {
+  const known = await sources.ledger.readRun(run.metadata.uid);
+  const held = await heldPlaces(sources);
+  const tasks = await Promise.all(
+    inOrder(known?.tasks ?? []).map(async (task) => {
+      const holdsTarget = held.get(task.id);
+      const view = await viewTask(sources.logs, task);
+      return holdsTarget === undefined ? view : { ...view, holdsTarget };
+    }),
+  );
+  return runDetails(run, { ledger: known, tasks, history: await historyOf(sources.ledger, run) });
 };
 
 /** A page of runs, newest first. The ledger is asked once for each run that it may know. */
@@ -54,7 +72,7 @@ export const listRuns = async (
 const longestHistory = 1000;
 
 /** Decisions of people about a run, oldest first. */
-export const historyOf = async (
+const historyOf = async (
   ledger: Pick<Ledger, 'listAudit'>,
   run: WorkflowRun,
 ): Promise<readonly DecisionView[]> => {

@@ -12,8 +12,8 @@ import type { PortalIdentity, RunnerIdentity } from '../identity/contract.ts';
 import { localElsewhere } from './errors.ts';
 import { proofOf } from '../http/proof.ts';
 import type { Guard } from './guard.ts';
-import { findRun, historyOf, inOrder, listRuns, viewTask, type Sources } from './reader.ts';
-import { runDetails, runnerView, runView } from './views.ts';
+import { findRun, listRuns, readDetails, type Sources } from './reader.ts';
+import { runnerView, runView } from './views.ts';
 
 const NamespaceParams = Closed({ namespace: Text({ maxLength: 63 }) });
 type NamespaceParams = Static<typeof NamespaceParams>;
@@ -68,12 +68,7 @@ export const runRoutes = (app: FastifyInstance, { sources, guard }: RouteOptions
     async (request) => {
       const { namespace, name } = request.params;
       await guard.require(request, { verb: 'get', resource: 'workflowruns', namespace, name });
-      const run = findRun(sources, namespace, name);
-      const known = await sources.ledger.readRun(run.metadata.uid);
-      const tasks = await Promise.all(
-        inOrder(known?.tasks ?? []).map((task) => viewTask(sources.logs, task)),
-      );
-      return runDetails(run, { ledger: known, tasks, history: await historyOf(sources.ledger, run) });
+      return readDetails(sources, findRun(sources, namespace, name));
     },
   );
 };
