@@ -43,9 +43,9 @@ const countWhile = async (ledger: Ledger, work: () => Promise<void>) => {
   const answered: number[] = [];
   const refused: unknown[] = [];
   let next = 0;
-  let isOver = false;
+  const stop = new AbortController();
   const line = async (): Promise<void> => {
-    while (!isOver) {
+    while (!stop.signal.aborted) {
       next += 1;
       const mine = next;
       await ledger.audit(entry(mine)).then(
@@ -59,7 +59,7 @@ const countWhile = async (ledger: Ledger, work: () => Promise<void>) => {
   await work();
   const before = answered.length;
   await vi.waitFor(() => expect(answered.length).toBeGreaterThan(before + 100), { timeout: 20_000 });
-  isOver = true;
+  stop.abort();
   await Promise.all(lines);
   return { answered: answered.toSorted((a, b) => a - b), refused };
 };

@@ -25,9 +25,13 @@ export const failureCode = (error: unknown): string => {
 /** Two transactions stood in each other's way, and one was rolled back: the same again succeeds. */
 const conflicts: ReadonlySet<string> = new Set(['40001', '40P01', '55P03']);
 
-/** The server or the way to it is not there now; classes 08 and 57P, sockets, and a server that has become a standby. */
+/**
+ * The session is of no more use, and another one may be: the server or the way to it is not there now (classes 08 and 57P,
+ * sockets), it has become a standby, or the statements that were prepared are out of date since a newer operator has added to
+ * the schema (0A000).
+ */
 const away =
-  /^(08|57P|53300|25006|25P0[34]|ConnectionLost|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)/;
+  /^(08|57P|0A000|53300|25006|25P0[34]|ConnectionLost|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)/;
 
 export const isConflict = (error: unknown): boolean => conflicts.has(failureCode(error));
 export const isAway = (error: unknown): boolean =>

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { OutriderError } from '@outrider/protocol';
 import type { Ledger } from '../ledger.ts';
 import type { Connection } from './connection.ts';
-import { closedError, explainFailure } from './failures.ts';
+import { closedError, explainFailure, isConflict } from './failures.ts';
 import { startFeed } from './feed.ts';
 import { lockSetOf } from './lock-sets.ts';
 import { migrate } from './migrations.ts';
@@ -53,13 +53,19 @@ const restoredError = (what: string, origin: string | undefined, found: string):
     action: 'The operator has to start again, and begins with recovery: look at `outrider recovery` then.',
   });
 
+/** Replicas of the version before go on meanwhile; where a change of a table and their work are in each other's way, again. */
 const prepareSchema = async (sessions: Sessions): Promise<Found> => {
-  const connection = await openSoon(sessions, { purpose: 'schema', unlimited: true });
-  try {
-    await migrate(connection, sessions.what);
-    return await readMeta(connection, sessions.what);
-  } finally {
-    await connection.close();
+  const end = performance.now() + sessions.settings.patienceMs;
+  for (;;) {
+    const connection = await openSoon(sessions, { purpose: 'schema', unlimited: true });
+    try {
+      await migrate(connection, sessions.what);
+      return await readMeta(connection, sessions.what);
+    } catch (error) {
+      if (!isConflict(error) || performance.now() >= end) throw error;
+    } finally {
+      await connection.close();
+    }
   }
 };
 
