@@ -39,13 +39,14 @@ export const createCustody = ({ board, ledger }: CustodyOptions) => {
 
     /**
      * Asks the ledger itself: what secrets go out for must be so now.
-     * @throws OutriderError EpochMismatch or StateMismatch outside Claimed and Running, and once a cancel was asked for.
+     * What runs while it is being cancelled keeps them: a runner that was restarted has to log in to end it.
+     * @throws OutriderError EpochMismatch or StateMismatch outside Claimed and Running, and when a cancel came before the start.
      */
     requireActive: async (clientId: string, ref: AttemptRef): Promise<TaskRecord> => {
       const task = await ledger.readTask(ref.task);
       const isIts = task?.epoch === ref.epoch && task.runner === clientId;
       if (!isIts || (task.state !== 'Claimed' && task.state !== 'Running')) throw notHeld(ref, task);
-      if (task.cancelRequested) throw notHeld(ref, task);
+      if (task.cancelRequested && task.state === 'Claimed') throw notHeld(ref, task);
       return task;
     },
   };

@@ -10,6 +10,7 @@ import type { Attempt, Attempts } from './attempts.ts';
 import type { LogLoop } from './log-loop.ts';
 import type { Logger } from './log.ts';
 import type { Results, UnloggedResult } from './results.ts';
+import { resumptionOf } from './resumption.ts';
 import type { Starter } from './start.ts';
 
 /** Most that a session request carries; the most telling come first. */
@@ -36,7 +37,7 @@ export interface RecoveryOptions {
   readonly host: Pick<ExecutionHost, 'reap'>;
   readonly attempts: Attempts;
   readonly results: Results;
-  readonly starter: Pick<Starter, 'release'>;
+  readonly starter: Pick<Starter, 'release' | 'resume'>;
   readonly logs: LogLoop;
   readonly logger: Logger;
 }
@@ -72,6 +73,8 @@ export const createRecovery = (options: RecoveryOptions): Recovery => {
   };
 
   const adoptStarted = async (attempt: Attempt, item: JournalledAttempt): Promise<void> => {
+    const resumption = await resumptionOf(journal, item);
+    if (resumption !== undefined) return starter.resume(attempt, resumption);
     const gone = await reap(item);
     logger.warn('this attempt ran when the runner ended', { attempt: attempt.key, ended: gone });
     await results.finish(attempt, await results.seal(item, lostResult(item, gone)));

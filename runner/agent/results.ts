@@ -25,6 +25,19 @@ export const failedResult = (problem: Problem, startedAt: string): UnloggedResul
   startedAt,
 });
 
+/** How an attempt ends that a restarted runner cannot get at any more. */
+export const unreachedResult = (problem: Problem, startedAt: string): UnloggedResult => ({
+  outcome: 'Failed',
+  reason: problem.code,
+  message:
+    `The runner was restarted while this ran, and cannot go on with it: ${describeProblem(problem)} It may still run.`.slice(
+      0,
+      maxMessage,
+    ),
+  unconfirmed: true,
+  startedAt,
+});
+
 /** How an attempt ended that was stopped before its executor was entered. */
 export const stoppedResult = (reason: AttemptStop, startedAt: string): UnloggedResult => {
   if (reason === 'LeaseLost')

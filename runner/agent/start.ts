@@ -10,6 +10,7 @@ import {
   failedResult,
   leaseLostResult,
   stoppedResult,
+  unreachedResult,
   type Results,
   type UnloggedResult,
 } from './results.ts';
@@ -80,21 +81,26 @@ export const createStarter = (options: StartOptions): Starter => {
     return sealed(attempt, result);
   };
 
-  const fetchCredential = async (attempt: Attempt): Promise<Readonly<Record<string, string>> | undefined> => {
+  const fetchCredential = async (
+    attempt: Attempt,
+    signal = attempt.stop.signal,
+  ): Promise<Readonly<Record<string, string>> | undefined> => {
     const reference = attempt.spec.credential;
     if (reference === undefined) return undefined;
-    return credentials.fetch(attempt.ref, reference, attempt.stop.signal);
+    return credentials.fetch(attempt.ref, reference, signal);
   };
 
   const enterExecutor = async (
     attempt: Attempt,
     credential: Readonly<Record<string, string>> | undefined,
+    resume?: Resumption,
   ): Promise<Ended> => {
     let entered: number | undefined;
     const request = {
       ...attempt.ref,
       spec: attempt.spec,
       ...(credential === undefined ? {} : { credential }),
+      ...(resume === undefined ? {} : { resume }),
     };
     const execution = host.execute(request, (at) => {
       entered = at - performance.timeOrigin;
@@ -104,6 +110,7 @@ export const createStarter = (options: StartOptions): Starter => {
       if (reason !== undefined) host.stop(attempt.ref, reason === 'LeaseLost' ? 'Cancelled' : reason);
     };
     attempt.stop.signal.addEventListener('abort', stop, { once: true });
+    stop();
     const result = ended(attempt, await execution);
     if (entered === undefined) return { result };
     return { result, startLatencyUs: Math.max(0, Math.round((entered - attempt.arrivedAt) * 1000)) };
@@ -148,9 +155,26 @@ export const createStarter = (options: StartOptions): Starter => {
       },
       () => undefined,
     );
-    const { result, startLatencyUs } = await execute(attempt, startedAt);
-    if (stopReason(attempt) === 'Abandoned') return forget(attempt);
-    await results.finish(attempt, result, startLatencyUs);
+    await conclude(attempt, await execute(attempt, startedAt));
+  };
+
+  const conclude = async (attempt: Attempt, { result, startLatencyUs }: Ended): Promise<void> => {
+    if (stopReason(attempt) === 'Abandoned') await forget(attempt);
+    else await results.finish(attempt, result, startLatencyUs);
+    host.settled(attempt.ref);
+  };
+
+  const resume = async (attempt: Attempt, resumption: Resumption): Promise<void> => {
+    logger.info('going on with an attempt that ran when the runner ended', { attempt: attempt.key });
+    try {
+      // Also of what is to be stopped: it is ended on the target, and that takes a login.
+      const credential = await fetchCredential(attempt, new AbortController().signal);
+      await conclude(attempt, await enterExecutor(attempt, credential, resumption));
+    } catch (error) {
+      const problem = toProblem(error);
+      logger.warn('could not be taken up again', { attempt: attempt.key, ...problemFields(problem) });
+      await conclude(attempt, await sealed(attempt, unreachedResult(problem, resumption.startedAt)));
+    }
   };
 
   const start = async (attempt: Attempt): Promise<void> => {
@@ -162,6 +186,13 @@ export const createStarter = (options: StartOptions): Starter => {
 
   return {
     release,
+    resume: (attempt, resumption) =>
+      resume(attempt, resumption).catch((error: unknown) => {
+        logger.error('an attempt could not be carried through', {
+          attempt: attempt.key,
+          reason: String(error),
+        });
+      }),
     start: (attempt) =>
       start(attempt).catch(async (error: unknown) => {
         logger.error('an attempt could not be carried through', {

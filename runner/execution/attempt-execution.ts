@@ -1,12 +1,19 @@
 import { OutriderError } from '@outrider/protocol';
-import type { ExecutorResult, RunnerMachine, StopReason, TaskContext } from '@outrider/nodes/contract';
+import type {
+  ExecutorResult,
+  OutputOffsets,
+  RunnerMachine,
+  StopReason,
+  TaskContext,
+} from '@outrider/nodes/contract';
 import type { SecretSet } from '../redaction/redactor.ts';
 import { createMicrosecondClock, instantOf } from './clock.ts';
 import type { ExecutionRequest } from './contract.ts';
 import type { ExecutorModule, ExecutorTable } from './executor-table.ts';
-import type { EndedAttempt, Handle } from './messages.ts';
+import type { EndedAttempt, JournalQuestion } from './messages.ts';
 import { OutputPipe } from './output-pipe.ts';
 import { secretsOf } from './secret-sets.ts';
+import { timeoutOf } from './timeout.ts';
 import { finalVerdict, neverEntered, overdue, thrown } from './verdict.ts';
 
 const microseconds = createMicrosecondClock();
@@ -16,8 +23,9 @@ export interface AttemptPorts {
   readonly table: Promise<ExecutorTable>;
   readonly entered: () => void;
   readonly frames: (bytes: Uint8Array<ArrayBuffer>) => void;
-  /** Resolves once the handle is journalled. */
-  readonly handle: (handle: Handle) => Promise<void>;
+  /** Resolves once it is journalled. */
+  readonly journal: (question: JournalQuestion) => Promise<void>;
+  readonly needsTime: (ms: number) => void;
   /** Called once, after the last frames. */
   readonly ended: (ended: EndedAttempt) => void;
 }
@@ -39,6 +47,7 @@ export class AttemptExecution {
   readonly #secrets: SecretSet;
   readonly #pipe: OutputPipe;
   readonly #controller = new AbortController();
+  readonly #settled = Promise.withResolvers<void>();
   #startedAt = Date.now();
   #stopped: StopReason | undefined;
   #entered = false;
@@ -48,20 +57,28 @@ export class AttemptExecution {
     this.#request = request;
     this.#ports = ports;
     this.#secrets = secretsOf(request.credential);
-    this.#pipe = new OutputPipe({ secrets: this.#secrets, post: ports.frames, now: microseconds });
+    const { resume } = request;
+    this.#pipe = new OutputPipe({
+      secrets: this.#secrets,
+      post: ports.frames,
+      now: microseconds,
+      ...(resume === undefined ? {} : { resume }),
+    });
   }
 
   async run(): Promise<void> {
     let timeout: NodeJS.Timeout | undefined;
     try {
-      const { execute } = await loadExecutor(await this.#ports.table, this.#request.spec.node);
+      const module = await loadExecutor(await this.#ports.table, this.#request.spec.node);
       if (this.#ended) return;
-      if (this.#stopped !== undefined) return this.#end(neverEntered(this.#stopped));
-      this.#startedAt = Date.now();
+      const { resume } = this.#request;
+      // What runs already is ended by its executor.
+      if (this.#stopped !== undefined && resume === undefined) return this.#end(neverEntered(this.#stopped));
+      this.#startedAt = resume === undefined ? Date.now() : Date.parse(resume.startedAt);
       this.#entered = true;
       this.#ports.entered();
-      timeout = setTimeout(() => this.stop('TimedOut'), this.#request.spec.timeoutMs);
-      this.#end(await execute(this.#context()));
+      timeout = setTimeout(() => this.stop('TimedOut'), timeoutOf(this.#request));
+      this.#end(await this.#enter(module));
     } catch (error) {
       const result = thrown(error, this.#stopped);
       this.#end(result, result.message);
@@ -84,8 +101,28 @@ export class AttemptExecution {
     this.#end(this.#entered ? overdue(stopped) : neverEntered(stopped));
   }
 
+  settle(): void {
+    this.#settled.resolve();
+  }
+
   credit(bytes: number): void {
     this.#pipe.credit(bytes);
+  }
+
+  #enter({ execute, reattach }: ExecutorModule): Promise<ExecutorResult> {
+    const { resume } = this.#request;
+    if (resume === undefined) return execute(this.#context());
+    if (reattach === undefined)
+      throw new Error(`${this.#request.spec.node} cannot go on with what it started`);
+    const { stdout, stderr } = resume.progress;
+    const from = { stdout: stdout.raw, stderr: stderr.raw };
+    return reattach(this.#context(), { handle: resume.handle, from });
+  }
+
+  async #checkpoint(): Promise<OutputOffsets> {
+    const progress = this.#pipe.checkpoint();
+    await this.#ports.journal({ type: 'checkpoint', progress });
+    return { stdout: progress.stdout.raw, stderr: progress.stderr.raw };
   }
 
   /** With a last note, the log alone says why there is no output of the target. */
@@ -112,7 +149,10 @@ export class AttemptExecution {
       stdout: this.#pipe.stdout,
       stderr: this.#pipe.stderr,
       note: (line) => this.#pipe.note(line),
-      handle: (handle) => this.#ports.handle(handle),
+      handle: (handle) => this.#ports.journal({ type: 'handle', handle }),
+      checkpoint: () => this.#checkpoint(),
+      settled: this.#settled.promise,
+      needsTime: (ms) => this.#ports.needsTime(ms),
     };
   }
 }

@@ -1,10 +1,24 @@
 import type { AttemptRef, TaskResult, TaskSpec } from '@outrider/protocol';
-import type { StopReason } from '@outrider/nodes/contract';
+import type { Handle, StopReason } from '@outrider/nodes/contract';
+import type { OutputProgress } from '../journal/contract.ts';
+
+/** An attempt that an earlier process of this runner started, and what the journal has of its output. */
+export interface Resumption {
+  readonly handle: Handle;
+  /** RFC 3339; the timeout counts from here. */
+  readonly startedAt: string;
+  /** The last checkpoint: output is read again from there. */
+  readonly progress: OutputProgress;
+  /** What the log holds: whole frames, and redacted bytes of each stream. */
+  readonly logged: { readonly frames: number; readonly stdout: number; readonly stderr: number };
+}
 
 export interface ExecutionRequest extends AttemptRef {
   readonly spec: TaskSpec;
   /** Fields of the credential; the host builds the attempt's redactor from all values except `username`. */
   readonly credential?: Readonly<Record<string, string>>;
+  /** Present: nothing is started; the executor goes on with what runs. */
+  readonly resume?: Resumption;
 }
 
 /**
@@ -21,6 +35,8 @@ export interface ExecutionHost {
   execute(request: ExecutionRequest, onEntry?: (at: number) => void): Promise<TaskResult>;
   /** Aborts the executor's signal. No effect on an attempt that has ended. */
   stop(ref: AttemptRef, reason: StopReason): void;
+  /** Its result is journalled, or no longer wanted: what the executor kept for a restart may go. */
+  settled(ref: AttemptRef): void;
   /** Ends what an earlier process of this runner left running; true when it is surely gone. */
   reap(node: string, handle: Readonly<Record<string, string | number>>): Promise<boolean>;
   /** True while it has no thread: before the first work, and after a while without any. */

@@ -1,10 +1,12 @@
-import type { Executor, Reaper } from '@outrider/nodes/contract';
+import type { Executor, Reaper, Reattacher } from '@outrider/nodes/contract';
 
 /** What `execute.ts` of a node type exports. */
 export interface ExecutorModule {
   readonly execute: Executor;
   /** Absent when the node type journals no handle. */
   readonly reap?: Reaper;
+  /** Absent when its work does not outlive the runner. */
+  readonly reattach?: Reattacher;
 }
 
 /** Node types by name; a module is loaded when a task first needs it. */

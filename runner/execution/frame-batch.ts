@@ -14,7 +14,12 @@ export class FrameBatch {
   #bytes = new Uint8Array();
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
-  #seq = 0;
+  #seq: number;
+
+  /** @param frames How many the log has already. */
+  constructor(frames = 0) {
+    this.#seq = frames;
+  }
 
   get length(): number {
     return this.#length;

@@ -1,8 +1,8 @@
 import { attemptKey, toProblem, type AttemptRef, type TaskResult } from '@outrider/protocol';
-import type { RunnerMachine, StopReason } from '@outrider/nodes/contract';
+import type { Handle, RunnerMachine, StopReason } from '@outrider/nodes/contract';
 import type { Journal } from '../journal/contract.ts';
 import type { ExecutionHost, ExecutionRequest } from './contract.ts';
-import type { Handle } from './messages.ts';
+import type { JournalQuestion } from './messages.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { Thread, type Report } from './thread.ts';
 import { crashed, overdue } from './verdict.ts';
@@ -87,6 +87,10 @@ class WorkerHost implements ExecutionHost {
     this.#thread?.post({ type: 'stop', key, reason });
   }
 
+  settled(ref: AttemptRef): void {
+    this.#thread?.post({ type: 'settled', key: attemptKey(ref) });
+  }
+
   async reap(node: string, handle: Handle): Promise<boolean> {
     if (this.#closing.signal.aborted) return false;
     const id = (this.#lastReaper += 1);
@@ -158,20 +162,22 @@ class WorkerHost implements ExecutionHost {
         const { length } = bytes;
         return attempt.append(bytes, () => thread.post({ type: 'credit', key, bytes: length }));
       }
-      case 'handle':
-        return void this.#journalHandle(attempt.ref, message, thread);
+      case 'question':
+        return void this.#answer(attempt, message, thread);
+      case 'needsTime':
+        return attempt.needsTime(message.ms);
       case 'ended':
         return attempt.end(message.ended);
     }
   }
 
-  async #journalHandle(
-    ref: AttemptRef,
-    { id, handle }: { id: number; handle: Handle },
+  async #answer(
+    attempt: RunningAttempt,
+    { id, question }: { id: number; question: JournalQuestion },
     thread: Thread,
   ): Promise<void> {
-    const problem = await this.#options.journal.handle(ref, handle).then(() => undefined, toProblem);
-    thread.post({ type: 'handled', id, problem });
+    const problem = await attempt.journal(question).then(() => undefined, toProblem);
+    thread.post({ type: 'answer', id, problem });
   }
 }
 

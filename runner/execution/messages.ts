@@ -1,8 +1,13 @@
 import type { Problem } from '@outrider/protocol';
-import type { ExecutorResult, RunnerMachine, StopReason } from '@outrider/nodes/contract';
+import type { ExecutorResult, Handle, RunnerMachine, StopReason } from '@outrider/nodes/contract';
+import type { OutputProgress } from '../journal/contract.ts';
 import type { ExecutionRequest } from './contract.ts';
 
-export type Handle = Readonly<Record<string, string | number>>;
+/** Asked by the thread, answered when it is journalled. */
+export type JournalQuestion =
+  | { readonly type: 'handle'; readonly handle: Handle }
+  /** All frames up to here were posted before. */
+  | { readonly type: 'checkpoint'; readonly progress: OutputProgress };
 
 /** What the thread is given when it starts. Nothing secret: secrets come with `execute`. */
 export interface WorkerSettings {
@@ -24,9 +29,10 @@ export type ToWorker =
   | { readonly type: 'stop'; readonly key: string; readonly reason: StopReason }
   /** The executor did not end in time: report without it. */
   | { readonly type: 'abandon'; readonly key: string; readonly reason: StopReason }
+  | { readonly type: 'settled'; readonly key: string }
   /** So many bytes of frames were taken by the journal. */
   | { readonly type: 'credit'; readonly key: string; readonly bytes: number }
-  | { readonly type: 'handled'; readonly id: number; readonly problem: Problem | undefined }
+  | { readonly type: 'answer'; readonly id: number; readonly problem: Problem | undefined }
   | { readonly type: 'reap'; readonly id: number; readonly node: string; readonly handle: Handle };
 
 export type FromWorker =
@@ -35,6 +41,12 @@ export type FromWorker =
   | { readonly type: 'entered'; readonly key: string; readonly at: number }
   /** Whole frames; their buffer is transferred. */
   | { readonly type: 'frames'; readonly key: string; readonly bytes: Uint8Array }
-  | { readonly type: 'handle'; readonly key: string; readonly id: number; readonly handle: Handle }
+  | {
+      readonly type: 'question';
+      readonly key: string;
+      readonly id: number;
+      readonly question: JournalQuestion;
+    }
+  | { readonly type: 'needsTime'; readonly key: string; readonly ms: number }
   | { readonly type: 'ended'; readonly key: string; readonly ended: EndedAttempt }
   | { readonly type: 'reaped'; readonly id: number; readonly gone: boolean };

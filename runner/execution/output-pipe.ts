@@ -1,10 +1,10 @@
 import type { StreamName } from '@outrider/protocol';
 import type { OutputSink } from '@outrider/nodes/contract';
-import type { Redactor, SecretSet } from '../redaction/redactor.ts';
-import { batchBytes, FrameBatch, framePayload } from './frame-batch.ts';
-
-/** A line that is not ended is passed on after this, so that prompts and progress are seen. */
-const idleMs = 20;
+import type { SecretSet } from '../redaction/redactor.ts';
+import type { OutputProgress } from '../journal/contract.ts';
+import type { Resumption } from './contract.ts';
+import { batchBytes, FrameBatch } from './frame-batch.ts';
+import { StreamFramer, type StreamStart } from './stream-framer.ts';
 
 /** Most framed bytes of one attempt between the executor and the journal. */
 export const inFlightLimit = 524_288;
@@ -12,77 +12,19 @@ export const inFlightLimit = 524_288;
 /** Longest note, in UTF-16 units. */
 const noteLimit = 4096;
 
-const lineFeed = 0x0a;
-
 export interface OutputPipeOptions {
   readonly secrets: SecretSet;
   /** Passes frames on; `credit` is called with their length when they were taken. */
   readonly post: (frames: Uint8Array<ArrayBuffer>) => void;
   /** Microseconds since the Unix epoch. */
   readonly now: () => number;
+  /** Present when the log holds a part of the output already. */
+  readonly resume?: Pick<Resumption, 'progress' | 'logged'>;
 }
 
-/**
- * One output stream: redacted, then cut into frames at line ends, at 32 KiB, or where it paused. What redaction
- * withholds is no part of that: a pause never passes on the possible start of a secret.
- */
-class StreamFramer {
-  readonly #redactor: Redactor;
-  readonly #emit: (payload: Uint8Array) => void;
-  readonly #line = new Uint8Array(framePayload);
-  #lineLength = 0;
-  #idle: NodeJS.Timeout | undefined;
+type Piped = 'stdout' | 'stderr';
 
-  constructor(redactor: Redactor, emit: (payload: Uint8Array) => void) {
-    this.#redactor = redactor;
-    this.#emit = emit;
-  }
-
-  write(bytes: Uint8Array): void {
-    this.#push(this.#redactor.write(bytes));
-  }
-
-  end(): void {
-    this.#push(this.#redactor.end());
-    this.#flush();
-  }
-
-  /** Emits what ends in a line feed, and whole payloads of what does not; keeps the rest. */
-  #push(bytes: Uint8Array): void {
-    const kept = this.#lineLength;
-    const complete = bytes.lastIndexOf(lineFeed) + 1;
-    if (complete === 0 && kept + bytes.length < framePayload) return this.#keep(bytes);
-    const source = kept === 0 ? bytes : Buffer.concat([this.#line.subarray(0, kept), bytes]);
-    this.#lineLength = 0;
-    let at = 0;
-    while (source.length - at >= framePayload) at += this.#emitWindow(source.subarray(at, at + framePayload));
-    const end = complete === 0 ? 0 : kept + complete;
-    if (end > at) at += this.#emitWindow(source.subarray(at, end));
-    this.#keep(source.subarray(at));
-  }
-
-  /** Prefers to end a frame at a line end. */
-  #emitWindow(window: Uint8Array): number {
-    const lineEnd = window.lastIndexOf(lineFeed) + 1;
-    const payload = lineEnd > 0 ? window.subarray(0, lineEnd) : window;
-    this.#emit(payload);
-    return payload.length;
-  }
-
-  #keep(rest: Uint8Array): void {
-    if (rest.length === 0) return;
-    this.#line.set(rest, this.#lineLength);
-    this.#lineLength += rest.length;
-    this.#idle ??= setTimeout(() => this.#flush(), idleMs);
-  }
-
-  #flush(): void {
-    clearTimeout(this.#idle);
-    this.#idle = undefined;
-    if (this.#lineLength > 0) this.#emit(this.#line.subarray(0, this.#lineLength));
-    this.#lineLength = 0;
-  }
-}
+const start: StreamStart = { mark: { raw: 0, redacted: 0 }, logged: 0 };
 
 /**
  * Output of one attempt on its way to the journal. A first frame is posted at the end of the turn in which it came;
@@ -92,8 +34,8 @@ export class OutputPipe {
   readonly stdout: OutputSink;
   readonly stderr: OutputSink;
   readonly #options: OutputPipeOptions;
-  readonly #framers: StreamFramer[] = [];
-  readonly #batch = new FrameBatch();
+  readonly #framers: Readonly<Record<Piped, StreamFramer>>;
+  readonly #batch: FrameBatch;
   #inFlight = 0;
   #scheduled = false;
   #ended = false;
@@ -101,8 +43,10 @@ export class OutputPipe {
 
   constructor(options: OutputPipeOptions) {
     this.#options = options;
-    this.stdout = this.#sink('stdout');
-    this.stderr = this.#sink('stderr');
+    this.#batch = new FrameBatch(options.resume?.logged.frames);
+    this.#framers = { stdout: this.#framer('stdout'), stderr: this.#framer('stderr') };
+    this.stdout = this.#sink(this.#framers.stdout);
+    this.stderr = this.#sink(this.#framers.stderr);
   }
 
   /** A line by the product itself. */
@@ -110,6 +54,14 @@ export class OutputPipe {
     if (this.#ended) return Promise.resolve();
     this.#emitNote(line);
     return this.#mayGoOn();
+  }
+
+  /** Posts all that is complete. What is behind the marks has been posted once this returns, what is not would be read again. */
+  checkpoint(): OutputProgress {
+    const { stdout, stderr } = this.#framers;
+    const progress = { stdout: stdout.checkpoint(), stderr: stderr.checkpoint() };
+    this.#post();
+    return progress;
   }
 
   /** So many posted bytes were taken. */
@@ -122,16 +74,22 @@ export class OutputPipe {
   /** Posts everything, withheld bytes too, and then the last note if there is one. Later writes go nowhere. */
   end(lastNote?: string): void {
     if (this.#ended) return;
-    for (const framer of this.#framers) framer.end();
+    this.#framers.stdout.end();
+    this.#framers.stderr.end();
     if (lastNote !== undefined) this.#emitNote(lastNote);
     this.#ended = true;
     this.#post();
     this.#release();
   }
 
-  #sink(stream: StreamName): OutputSink {
-    const framer = new StreamFramer(this.#options.secrets.stream(), (payload) => this.#emit(stream, payload));
-    this.#framers.push(framer);
+  #framer(stream: Piped): StreamFramer {
+    const { secrets, resume } = this.#options;
+    const from =
+      resume === undefined ? start : { mark: resume.progress[stream], logged: resume.logged[stream] };
+    return new StreamFramer(secrets.stream(), (payload) => this.#emit(stream, payload), from);
+  }
+
+  #sink(framer: StreamFramer): OutputSink {
     return {
       write: (bytes) => {
         if (this.#ended) return Promise.resolve();

@@ -4,8 +4,9 @@ import type { ExecutorResult, StopReason } from '@outrider/nodes/contract';
 import type { Journal } from '../journal/contract.ts';
 import { instantOf } from './clock.ts';
 import type { ExecutionRequest } from './contract.ts';
-import type { EndedAttempt } from './messages.ts';
+import type { EndedAttempt, JournalQuestion } from './messages.ts';
 import { secretsOf } from './secret-sets.ts';
+import { timeoutOf } from './timeout.ts';
 import { finalVerdict, thrown } from './verdict.ts';
 
 /** A log that found no room on the disk is sealed again after this. */
@@ -53,7 +54,7 @@ export class RunningAttempt {
 
   entered(at: number): void {
     this.#startedAt = Date.now();
-    if (this.#stopped === undefined) this.#expectEnd(this.#options.request.spec.timeoutMs, 'TimedOut');
+    if (this.#stopped === undefined) this.#expectEnd(timeoutOf(this.#options.request), 'TimedOut');
     this.#options.onEntry?.(at);
   }
 
@@ -61,6 +62,19 @@ export class RunningAttempt {
     if (this.#stopped !== undefined || this.#settled) return;
     this.#stopped = reason;
     this.#expectEnd(0, reason);
+  }
+
+  /** Its executor was told to end, and says that this takes longer. */
+  needsTime(ms: number): void {
+    if (!this.#settled) this.#expectEnd(ms, this.#stopped ?? 'TimedOut');
+  }
+
+  /** Resolves when it is durable. A checkpoint comes after the frames that it counts. */
+  async journal(question: JournalQuestion): Promise<void> {
+    const { journal } = this.#options;
+    if (question.type === 'handle') return journal.handle(this.ref, question.handle);
+    await this.#appended;
+    await journal.checkpoint(this.ref, question.progress);
   }
 
   /** Hands frames to the journal. What it cannot take is not an executor's business: sealing the log will tell. */

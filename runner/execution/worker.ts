@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { OutriderError, type Problem } from '@outrider/protocol';
 import { AttemptExecution, loadExecutor } from './attempt-execution.ts';
 import { loadExecutorTable } from './executor-table.ts';
-import type { FromWorker, Handle, ToWorker, WorkerSettings } from './messages.ts';
+import type { FromWorker, JournalQuestion, ToWorker, WorkerSettings } from './messages.ts';
 
 /** Entry of the executor thread. It knows executors and secrets, and neither journal nor network to the operator. */
 if (parentPort === null) throw new Error('worker.ts runs as a worker thread only');
@@ -10,17 +10,19 @@ const port = parentPort;
 const { machine, executors } = workerData as WorkerSettings;
 const table = loadExecutorTable(executors);
 const attempts = new Map<string, AttemptExecution>();
+/** Ended, and not settled yet. */
+const ended = new Map<string, AttemptExecution>();
 const questions = new Map<number, (problem: Problem | undefined) => void>();
 let lastQuestion = 0;
 
 const post = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void =>
   port.postMessage(message, transfer);
 
-const journalHandle = (key: string, handle: Handle): Promise<void> =>
+const journal = (key: string, question: JournalQuestion): Promise<void> =>
   new Promise((resolve, reject) => {
     const id = (lastQuestion += 1);
     questions.set(id, (problem) => (problem === undefined ? resolve() : reject(new OutriderError(problem))));
-    post({ type: 'handle', key, id, handle });
+    post({ type: 'question', key, id, question });
   });
 
 const execute = async ({ key, request }: Extract<ToWorker, { type: 'execute' }>): Promise<void> => {
@@ -29,10 +31,12 @@ const execute = async ({ key, request }: Extract<ToWorker, { type: 'execute' }>)
     table,
     entered: () => post({ type: 'entered', key, at: performance.timeOrigin + performance.now() }),
     frames: (bytes) => post({ type: 'frames', key, bytes }, [bytes.buffer]),
-    handle: (handle) => journalHandle(key, handle),
-    ended: (ended) => {
+    journal: (question) => journal(key, question),
+    needsTime: (ms) => post({ type: 'needsTime', key, ms }),
+    ended: (verdict) => {
       attempts.delete(key);
-      post({ type: 'ended', key, ended });
+      ended.set(key, attempt);
+      post({ type: 'ended', key, ended: verdict });
     },
   });
   attempts.set(key, attempt);
@@ -47,7 +51,14 @@ const reap = async ({ id, node, handle }: Extract<ToWorker, { type: 'reap' }>): 
   post({ type: 'reaped', id, gone });
 };
 
-const answered = ({ id, problem }: Extract<ToWorker, { type: 'handled' }>): void => {
+/** Also of what never entered this thread, or was ended without it. */
+const settle = (key: string): void => {
+  const attempt = ended.get(key) ?? attempts.get(key);
+  ended.delete(key);
+  attempt?.settle();
+};
+
+const answered = ({ id, problem }: Extract<ToWorker, { type: 'answer' }>): void => {
   questions.get(id)?.(problem);
   questions.delete(id);
 };
@@ -70,7 +81,9 @@ const receive = async (message: ToWorker): Promise<void> => {
       return tell(message.key, (attempt) => attempt.abandon(message.reason));
     case 'credit':
       return tell(message.key, (attempt) => attempt.credit(message.bytes));
-    case 'handled':
+    case 'settled':
+      return settle(message.key);
+    case 'answer':
       return answered(message);
     case 'reap':
       return reap(message);

@@ -91,6 +91,11 @@ export class AttemptLog {
     while (this.#taken - this.#size >= unwrittenLimit && this.#loop !== undefined) await this.#loop;
   }
 
+  /** Resolves when all that was taken is written, or dropped. */
+  written(): Promise<void> {
+    return this.#drained();
+  }
+
   /**
    * Writes the gap frame if there was a gap, syncs file and name. Further calls get the same answer.
    *

@@ -1,5 +1,5 @@
 import { attemptKey, type AttemptRef, type TaskResult, type TaskSpec } from '@outrider/protocol';
-import type { JournalledAttempt } from './contract.ts';
+import type { JournalledAttempt, OutputProgress } from './contract.ts';
 
 export type Handle = Readonly<Record<string, string | number>>;
 
@@ -17,13 +17,14 @@ export interface AttemptEntry extends Omit<JournalledAttempt, 'logLength'> {
  *   accepted → Accepted ── started ─→ Started ── finished ─→ Finished ── acknowledged ─→ Acknowledged
  *                 └──────────────── finished ──────────────────↑
  *
- * `handle` and `overflow` change a Started attempt in place, `evicted` an Acknowledged one; `forgotten` ends any.
+ * `handle`, `progress` and `overflow` change a Started attempt in place, `evicted` an Acknowledged one; `forgotten` ends any.
  */
 export type JournalRecord = AttemptRef &
   (
     | { readonly k: 'accepted'; readonly generation: string; readonly spec: TaskSpec }
     | { readonly k: 'started'; readonly startedAt: string }
     | { readonly k: 'handle'; readonly handle: Handle }
+    | { readonly k: 'progress'; readonly progress: OutputProgress }
     | { readonly k: 'overflow' }
     | { readonly k: 'finished'; readonly result: TaskResult }
     | { readonly k: 'acknowledged'; readonly at: number }
@@ -43,6 +44,9 @@ const changeOf = (record: Change): Partial<AttemptEntry> => {
       break;
     case 'handle':
       change = { handle: record.handle };
+      break;
+    case 'progress':
+      change = { progress: record.progress };
       break;
     case 'overflow':
       change = { overflowed: true };

@@ -1,5 +1,17 @@
 import type { AttemptRef, TaskResult, TaskSpec } from '@outrider/protocol';
 
+/** A point in one stream: bytes as the source wrote them, and what redaction made of these. */
+export interface OutputMark {
+  readonly raw: number;
+  readonly redacted: number;
+}
+
+/** Up to here the output need not be read from its source again. */
+export interface OutputProgress {
+  readonly stdout: OutputMark;
+  readonly stderr: OutputMark;
+}
+
 /** What the journal knows of one attempt, rebuilt from disk when the runner starts. */
 export interface JournalledAttempt extends AttemptRef {
   /** Ledger generation under which it was accepted. */
@@ -10,6 +22,8 @@ export interface JournalledAttempt extends AttemptRef {
   readonly startedAt?: string;
   /** By which a restarted runner finds what the attempt left running. */
   readonly handle?: Readonly<Record<string, string | number>>;
+  /** The last checkpoint of its output; absent before the first. */
+  readonly progress?: OutputProgress;
   readonly result?: TaskResult;
   /** Bytes of framed log on disk. */
   readonly logLength: number;
@@ -27,6 +41,8 @@ export interface Journal {
   /** Before the first side effect. */
   started(ref: AttemptRef, startedAt: string): Promise<void>;
   handle(ref: AttemptRef, handle: Readonly<Record<string, string | number>>): Promise<void>;
+  /** After all that was appended can be read, or was dropped for lack of space: no checkpoint is ahead of its log. */
+  checkpoint(ref: AttemptRef, progress: OutputProgress): Promise<void>;
   /** Appends whole frames, already redacted. Beyond the slot's space they are dropped and a gap frame says how much. */
   append(ref: AttemptRef, frames: Uint8Array): Promise<void>;
   /** Resolves when all appended bytes are on disk: {length, sha256} of the framed log, as a result carries them. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeFrame, type AttemptRef, type TaskResult, type TaskSpec } from '@outrider/protocol';
 import type { Journal } from './contract.ts';
-import { openJournal, type JournalOptions } from './journal.ts';
+import { openJournal } from './journal.ts';
+import type { JournalOptions } from './options.ts';
 
 export const spec: TaskSpec = {
   namespace: 'ops',

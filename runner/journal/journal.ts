@@ -10,31 +10,15 @@ import {
   type Handle,
   type JournalRecord,
 } from './attempt-records.ts';
-import type { Journal, JournalledAttempt } from './contract.ts';
+import type { Journal, JournalledAttempt, OutputProgress } from './contract.ts';
 import { journalFull, misuse } from './failures.ts';
 import { ensureFolder, freeBytes } from './files.ts';
 import { KeptResults } from './kept-results.ts';
 import { lockFolder } from './lock.ts';
 import { logName } from './log-name.ts';
 import { LogSpace } from './log-space.ts';
+import type { JournalOptions } from './options.ts';
 import { RecordLog } from './record-log.ts';
-
-export interface JournalOptions {
-  /** Made if absent, mode 0700; one runner process at a time. */
-  readonly folder: string;
-  /** Room for the logs of all attempts. @default 1 GiB */
-  readonly maxBytes?: number;
-  /** Room for the log of one attempt, reserved when it is accepted: `maxBytes / slotBytes` attempts at once. @default 64 MiB */
-  readonly slotBytes?: number;
-  /** From this length on the record log is compacted while the runner runs. @default 64 MiB */
-  readonly compactBytes?: number;
-  /** Room for acknowledged results in the record log. @default 32 MiB */
-  readonly keptBytes?: number;
-  /** So many bytes at the end of the record log were cut or damaged; nothing of them had been acknowledged. */
-  readonly onCut?: (bytes: number) => void;
-  /** Milliseconds since the Unix epoch. @default Date.now */
-  readonly now?: () => number;
-}
 
 /** Kept free of new attempts, so that those which run can record their ends. */
 const reservedBytes = 4_194_304;
@@ -131,6 +115,11 @@ class FileJournal implements Journal {
   async handle(ref: AttemptRef, handle: Handle): Promise<void> {
     this.#require(ref, ['Started'], 'given a handle');
     await this.#record({ k: 'handle', task: ref.task, epoch: ref.epoch, handle });
+  }
+
+  async checkpoint(ref: AttemptRef, progress: OutputProgress): Promise<void> {
+    await this.#log(ref).written();
+    await this.#record({ k: 'progress', task: ref.task, epoch: ref.epoch, progress });
   }
 
   async append(ref: AttemptRef, frames: Uint8Array): Promise<void> {

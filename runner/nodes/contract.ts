@@ -53,6 +53,15 @@ export interface RunnerMachine {
   readonly workDir: string;
 }
 
+/** Bytes of each stream as the source wrote them, before redaction. */
+export interface OutputOffsets {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+/** By which a restarted runner finds what runs, such as a process group or a remote pid. Never a secret. */
+export type Handle = Readonly<Record<string, string | number>>;
+
 /** One per attempt, handed to the executor. */
 export interface TaskContext {
   readonly attempt: AttemptRef;
@@ -67,8 +76,17 @@ export interface TaskContext {
   readonly stderr: OutputSink;
   /** A line by the product itself, such as "connected to …"; shown apart from the output. */
   note(line: string): Promise<void>;
-  /** Journals the handle (process group, remote pid) by which a restarted runner can find what runs; await it before use. */
-  handle(handle: Readonly<Record<string, string | number>>): Promise<void>;
+  /** Journals the handle; await it before the first side effect. With a `spool` in it a restarted runner reattaches. */
+  handle(handle: Handle): Promise<void>;
+  /**
+   * For output that the source keeps until it is told to forget it: resolves with how much of it the journal has in such
+   * a way that a restarted runner can go on from there. Rejects when the journal takes nothing.
+   */
+  checkpoint(): Promise<OutputOffsets>;
+  /** Resolves once the result is journalled, after the executor has returned: what was kept for a restart may go. */
+  readonly settled: Promise<void>;
+  /** After `signal` aborted: ending what was started may take so many milliseconds more than usual. */
+  needsTime(milliseconds: number): void;
 }
 
 export interface ExecutorResult {
@@ -87,4 +105,20 @@ export interface ExecutorResult {
 export type Executor = (context: TaskContext) => Promise<ExecutorResult>;
 
 /** Ends what an earlier runner process left running, by the journalled handle. True when it is surely gone. */
-export type Reaper = (handle: Readonly<Record<string, string | number>>) => Promise<boolean>;
+export type Reaper = (handle: Handle) => Promise<boolean>;
+
+/** What an earlier process of this runner started and did not see end. */
+export interface LeftRunning {
+  readonly handle: Handle;
+  /** Output before this is journalled. */
+  readonly from: OutputOffsets;
+}
+
+/**
+ * Goes on with what runs: passes on its output from where the journal ends, and gives its true end. Nothing is started
+ * anew. An executor module that exports it journals handles with a `spool`.
+ */
+export type Reattacher = (context: TaskContext, left: LeftRunning) => Promise<ExecutorResult>;
+
+/** Whether work with this handle goes on without the process that started it, and can be taken up again. */
+export const isReattachable = (handle: Handle): boolean => typeof handle['spool'] === 'string';

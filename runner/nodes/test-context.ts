@@ -1,4 +1,4 @@
-import type { Connection, NodeInput } from '@outrider/protocol';
+import type { Connection, NodeInput, TaskSpec } from '@outrider/protocol';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ export interface TestContextOptions {
   readonly credential?: Readonly<Record<string, string>>;
   readonly machine?: Partial<RunnerMachine>;
   readonly namespace?: string;
+  readonly spec?: Partial<TaskSpec>;
   /** Called with each handle, before the executor may go on. */
   readonly onHandle?: (handle: Readonly<Record<string, string | number>>) => void | Promise<void>;
   /** Called with each piece of stdout; a promise slows the executor down. */
@@ -27,6 +28,8 @@ export interface TestContext {
   readonly stdout: () => string;
   readonly stderr: () => string;
   readonly stop: (reason: StopReason) => void;
+  /** Says that the result is journalled. */
+  readonly settle: () => void;
 }
 
 let attempts = 0;
@@ -39,6 +42,7 @@ export function testContext(options: TestContextOptions): TestContext {
   const notes: string[] = [];
   const handles: Readonly<Record<string, string | number>>[] = [];
   const connection = options.connection ?? {};
+  const settled = Promise.withResolvers<void>();
   const context: TaskContext = {
     attempt: { task: `test-${process.pid}-${++attempts}`, epoch: 1 },
     spec: {
@@ -51,6 +55,7 @@ export function testContext(options: TestContextOptions): TestContext {
       input: options.input,
       connection,
       timeoutMs: 60_000,
+      ...options.spec,
     },
     connection,
     credential: options.credential,
@@ -75,6 +80,9 @@ export function testContext(options: TestContextOptions): TestContext {
       handles.push(handle);
       await options.onHandle?.(handle);
     },
+    checkpoint: async () => ({ stdout: sizeOf(out), stderr: sizeOf(err) }),
+    settled: settled.promise,
+    needsTime: () => undefined,
   };
   return {
     context,
@@ -84,5 +92,9 @@ export function testContext(options: TestContextOptions): TestContext {
     stdout: () => Buffer.concat(out).toString(),
     stderr: () => Buffer.concat(err).toString(),
     stop: (reason) => controller.abort(reason),
+    settle: settled.resolve,
   };
 }
+
+const sizeOf = (chunks: readonly Uint8Array[]): number =>
+  chunks.reduce((sum, chunk) => sum + chunk.length, 0);

@@ -18,6 +18,11 @@ export interface Redactor {
   write(bytes: Uint8Array): Uint8Array;
   /** The stream is over: what was withheld is not a whole secret, and is returned. */
   end(): Uint8Array;
+  /**
+   * How many of the last bytes are withheld, where another redactor that begins with exactly these would go on with the
+   * same output; undefined where it would not, since a secret that reaches up to here may go on.
+   */
+  seam(): number | undefined;
 }
 
 /** The secrets of one attempt, compiled once. */
@@ -66,6 +71,11 @@ class StreamRedactor implements Redactor {
     this.#keep(nothing);
     this.#cursor.state = 0;
     return output;
+  }
+
+  seam(): number | undefined {
+    const apart = this.#ranges.length === 0 && this.#markedTo !== this.#passed;
+    return apart ? this.#cursor.position - this.#passed : undefined;
   }
 
   /** Matches arrive by ascending end, so that only the last ranges can overlap a new one. */
@@ -118,7 +128,7 @@ class StreamRedactor implements Redactor {
   }
 }
 
-const passThrough: Redactor = { write: (bytes) => bytes, end: () => nothing };
+const passThrough: Redactor = { write: (bytes) => bytes, end: () => nothing, seam: () => 0 };
 const noSecrets: SecretSet = { stream: () => passThrough, redact: (text) => text, contains: () => false };
 
 /**

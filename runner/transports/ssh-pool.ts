@@ -51,10 +51,18 @@ export class SshPool {
     return [...this.#slots.values()].reduce((sum, slots) => sum + slots.length, 0);
   }
 
-  /** Starts a command. A kept connection that turns out to be dead or full is replaced by a new one, once. */
-  async exec(key: PoolKey, options: SshOptions, command: string): Promise<LeasedChannel> {
+  /**
+   * Starts a command. A kept connection that turns out to be dead or full is replaced by a new one, once. After a line was
+   * lost ask for a new one (`fresh`): those that are kept may be dead as well, and not know it yet.
+   */
+  async exec(
+    key: PoolKey,
+    options: SshOptions,
+    command: string,
+    { fresh = false }: { readonly fresh?: boolean } = {},
+  ): Promise<LeasedChannel> {
     const id = poolId(key, options);
-    const kept = this.#take(id);
+    const kept = fresh ? undefined : this.#take(id);
     if (kept !== undefined) {
       try {
         return await this.#start(id, kept, { command, reused: true });
@@ -71,8 +79,12 @@ export class SshPool {
    * Starts a short command beside the work, past the limit: on `connection` if that still has room, else on a new
    * connection that ends with it.
    */
-  async execBeside(connection: SshConnection, options: SshOptions, command: string): Promise<LeasedChannel> {
-    if (connection.open) {
+  async execBeside(
+    connection: SshConnection | undefined,
+    options: SshOptions,
+    command: string,
+  ): Promise<LeasedChannel> {
+    if (connection?.open === true) {
       const channel = await connection.exec(command).catch((error: unknown) => {
         if (error instanceof ChannelRefused || !connection.open) return undefined;
         throw error;

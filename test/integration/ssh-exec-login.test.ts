@@ -1,4 +1,4 @@
-import { closeConnections, execute } from '@outrider/nodes/ssh-exec/execute';
+import { closeConnections } from '@outrider/nodes/ssh-exec/execute';
 import type { TestContext } from '@outrider/nodes/test-context';
 import { OutriderError, type NodeInput } from '@outrider/protocol';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { must } from '../servers/command.ts';
 import { freePort } from '../servers/ports.ts';
 import { startSshd, type Sshd } from '../servers/sshd.ts';
-import { sshAttempt, type SshMore } from './ssh-fixture.ts';
+import { run, sshAttempt, type SshMore } from './ssh-fixture.ts';
 
 const PASSWORD = 'correct horse battery';
 
@@ -25,7 +25,7 @@ const ssh = (input: NodeInput, more: SshMore = {}, on: Sshd = server): TestConte
   sshAttempt(on, input, more);
 
 async function refusal(attempt: TestContext): Promise<OutriderError> {
-  const error: unknown = await execute(attempt.context).catch((reason: unknown) => reason);
+  const error: unknown = await run(attempt).catch((reason: unknown) => reason);
   if (error instanceof OutriderError) return error;
   throw new Error(`no OutriderError: ${JSON.stringify(error)}`);
 }
@@ -33,7 +33,7 @@ async function refusal(attempt: TestContext): Promise<OutriderError> {
 describe('login', () => {
   test('with a password', async () => {
     const attempt = ssh({ script: 'id -un' }, { credential: { password: PASSWORD } });
-    expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+    expect((await run(attempt)).outcome).toBe('Succeeded');
     expect(attempt.stdout()).toBe('deploy\n');
   });
 
@@ -41,7 +41,7 @@ describe('login', () => {
     const credential = { username: 'deploy', privateKey: server.clientKeyPem };
     const { user: _, ...connection } = ssh({}).context.connection;
     const attempt = ssh({ script: 'id -un' }, { credential });
-    const result = await execute({ ...attempt.context, connection });
+    const result = await run({ ...attempt, context: { ...attempt.context, connection } });
     expect([result.outcome, attempt.stdout()]).toEqual(['Succeeded', 'deploy\n']);
   });
 
@@ -53,7 +53,7 @@ describe('login', () => {
       await must('ssh-keygen', ['-q', '-p', '-P', '', '-N', 'open sesame', '-f', file]);
       const privateKey = readFileSync(file, 'utf8');
       const attempt = ssh({ script: 'true' }, { credential: { privateKey, passphrase: 'open sesame' } });
-      expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+      expect((await run(attempt)).outcome).toBe('Succeeded');
       const messages = await Promise.all(
         [{ privateKey }, { privateKey, passphrase: 'wrong' }].map(
           async (credential) => (await refusal(ssh({ script: 'true' }, { credential }))).message,
@@ -103,7 +103,7 @@ describe('login', () => {
 describe('host keys', () => {
   test('by known_hosts lines of the target, or of the machine', async () => {
     const pinned = ssh({ script: 'true' }, { target: { hostKey: server.knownHosts } });
-    expect((await execute(pinned.context)).outcome).toBe('Succeeded');
+    expect((await run(pinned)).outcome).toBe('Succeeded');
   });
 
   test('by the fingerprint of any of the server’s keys, whichever the client would ask for first', async () => {
@@ -116,7 +116,7 @@ describe('host keys', () => {
       expect(hostKey).not.toBe(own.hostKeyFingerprint);
       for (const pinned of [hostKey, own.hostKeyFingerprint]) {
         const attempt = ssh({ script: 'true' }, { target: { hostKey: pinned } }, own);
-        expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+        expect((await run(attempt)).outcome).toBe('Succeeded');
       }
     } finally {
       await own.stop();

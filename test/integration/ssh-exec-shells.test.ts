@@ -1,4 +1,4 @@
-import { closeConnections, execute } from '@outrider/nodes/ssh-exec/execute';
+import { closeConnections } from '@outrider/nodes/ssh-exec/execute';
 import type { TestContext } from '@outrider/nodes/test-context';
 import type { NodeInput } from '@outrider/protocol';
 import { processEntry } from '@outrider/transports/process-table';
@@ -7,7 +7,7 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSshd, type Sshd } from '../servers/sshd.ts';
 import { waitFor } from '../servers/wait.ts';
-import { folderOf, sshAttempt, type SshMore } from './ssh-fixture.ts';
+import { folderOf, run, sshAttempt, type SshMore } from './ssh-fixture.ts';
 
 /** Login shells that a target's user may have; they hand the bootstrap to /bin/sh. */
 const SHELLS = ['/bin/dash', '/bin/bash', '/bin/busybox'].filter((shell) => existsSync(shell));
@@ -33,7 +33,7 @@ describe.each(SHELLS)('with the login shell %s', (shell) => {
 
   test('a script keeps stdout and stderr apart and gives its exit code', async () => {
     const attempt = ssh({ script: 'echo out; echo err >&2; exit 3' }, {}, own);
-    expect(await execute(attempt.context)).toEqual({
+    expect(await run(attempt)).toEqual({
       outcome: 'Failed',
       exitCode: 3,
       reason: 'NonZeroExit',
@@ -44,11 +44,11 @@ describe.each(SHELLS)('with the login shell %s', (shell) => {
 
   test.each(['KILL', 'TERM', 'INT', 'SEGV'])('a death by SIG%s is told from an exit code', async (name) => {
     const attempt = ssh({ script: `ulimit -c 0; kill -${name} $$` }, {}, own);
-    expect(await execute(attempt.context)).toMatchObject({ reason: 'KilledBySignal', signal: `SIG${name}` });
+    expect(await run(attempt)).toMatchObject({ reason: 'KilledBySignal', signal: `SIG${name}` });
   });
 
   test('exit code 137 is not taken for a signal', async () => {
-    expect(await execute(ssh({ script: 'exit 137' }, {}, own).context)).toMatchObject({ exitCode: 137 });
+    expect(await run(ssh({ script: 'exit 137' }, {}, own))).toMatchObject({ exitCode: 137 });
   });
 
   test('a script of 64 KiB with every byte but NUL and with CRLF arrives unchanged, and env too', async () => {
@@ -57,7 +57,7 @@ describe.each(SHELLS)('with the login shell %s', (shell) => {
     const script = `sha256sum <"$0"; printf %s "$VALUE" | sha256sum; exit\n${tail}`;
     const value = `${bytes}'"$(id)\`id\`\\\n\n`.repeat(20);
     const attempt = ssh({ script, env: { VALUE: value } }, {}, own);
-    expect((await execute(attempt.context)).outcome).toBe('Succeeded');
+    expect((await run(attempt)).outcome).toBe('Succeeded');
     const sha = (text: string): string => `${createHash('sha256').update(text).digest('hex')}  -\n`;
     expect(Buffer.byteLength(script)).toBeGreaterThan(64_000);
     expect(attempt.stdout()).toBe(sha(script) + sha(value));
@@ -71,7 +71,7 @@ describe.each(SHELLS)('with the login shell %s', (shell) => {
       'wait',
     ].join('\n');
     const attempt = ssh({ script }, {}, own);
-    const result = execute(attempt.context);
+    const result = run(attempt);
     await waitFor('three processes', () => attempt.stdout().split('\n').length === 4);
     attempt.stop('Cancelled');
     expect(await result).toEqual({

@@ -1,3 +1,5 @@
+import { execute } from '@outrider/nodes/ssh-exec/execute';
+import type { ExecutorResult } from '@outrider/nodes/contract';
 import { testContext, type TestContext, type TestContextOptions } from '@outrider/nodes/test-context';
 import type { Connection, NodeInput } from '@outrider/protocol';
 import type { Sshd } from '../servers/sshd.ts';
@@ -15,5 +17,14 @@ export function sshAttempt(on: Sshd, input: NodeInput, { target, ...more }: SshM
   });
 }
 
+/** Executes it as the runner does: what was kept on the target goes once the result is journalled. */
+export async function run(attempt: TestContext): Promise<ExecutorResult> {
+  try {
+    return await execute(attempt.context);
+  } finally {
+    attempt.settle();
+  }
+}
+
 /** The private folder on the target. */
-export const folderOf = (attempt: TestContext): string => String(attempt.handles[0]?.['folder']);
+export const folderOf = (attempt: TestContext): string => String(attempt.handles[0]?.['spool']);

@@ -64,6 +64,12 @@ export class ScriptedHost implements ExecutionHost {
     this.#running.get(attemptKey(ref))?.abort(reason);
   }
 
+  readonly settledKeys: string[] = [];
+
+  settled(ref: AttemptRef): void {
+    this.settledKeys.push(attemptKey(ref));
+  }
+
   reap(node: string, handle: Readonly<Record<string, string | number>>): Promise<boolean> {
     this.reaped.push({ node, handle });
     return Promise.resolve(this.reapResult);

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { BOOTSTRAP } from './bootstrap.ts';
+import { ATTACH } from './follow-program.ts';
 import { KILL } from './kill-program.ts';
 import { encodeMessage, findAnnouncement, type RemoteLeader, type RemoteTask } from './message.ts';
 import { oneLine, shellCommand } from './remote-shell.ts';
+import { START } from './start-program.ts';
 
 /** Shells that are /bin/sh somewhere: Debian, RHEL and macOS, Alpine. */
 const SHELLS = [
@@ -81,7 +83,9 @@ describe.each(SHELLS)('where /bin/sh is %s', (name, path) => {
 
   const kill = async (leader: RemoteLeader, marker: string): Promise<string> => {
     const program = start(sh, KILL);
-    program.stdin.end(`${leader.pid} ${leader.startTime} ${leader.bootId} ${marker} 1 ${leader.folder}\n`);
+    program.stdin.end(
+      `${leader.pid} ${leader.startTime} ${leader.bootId} ${marker} 1 remove ${leader.folder}\n`,
+    );
     return (await program.ended).out;
   };
 
@@ -201,9 +205,9 @@ describe.each(SHELLS)('where /bin/sh is %s', (name, path) => {
 
 describe('text for any login shell', () => {
   test('holds no line end and no single quote of its own', () => {
-    for (const command of [BOOTSTRAP, KILL]) {
-      expect(command).not.toMatch(/[\n!]/);
-      expect(command.replace(/^exec \/bin\/sh -c '[^']*' outrider( '[^']*')?$/, 'as expected')).toBe(
+    for (const command of [BOOTSTRAP, KILL, START, ATTACH]) {
+      expect(command).not.toMatch(/\n|!(?! )/);
+      expect(command.replace(/^exec \/bin\/sh -c '[^']*' outrider( '[^']*')*$/, 'as expected')).toBe(
         'as expected',
       );
     }
@@ -211,7 +215,7 @@ describe('text for any login shell', () => {
 
   test('is refused where a shell would read it differently', () => {
     expect(() => oneLine("echo 'x'")).toThrow(
-      'a remote program may hold neither a single quote nor an exclamation mark',
+      'a remote program may hold no single quote, and an exclamation mark only before a space',
     );
     expect(shellCommand('if true; then\n  echo x\nfi', 'a\nb')).toBe(
       "exec /bin/sh -c 'if true; then echo x; fi' outrider 'a; b'",

@@ -1,16 +1,22 @@
 import { shellCommand } from './remote-shell.ts';
+import { START_OF, WIPE } from './shell-parts.ts';
 
 /**
  * Ends the tree of one attempt, and says whether anything is left. One line on stdin: pid, start time and boot id of the
- * leader, the marker's value, how many seconds lie between TERM and KILL, and the private folder. Members are the leader's
- * session and group, processes that carry the marker in their environment, and the descendants of all of these.
- * Answers `outrider-kill absent`, `outrider-kill gone` or `outrider-kill left PID…`.
+ * leader, the marker's value, how many seconds lie between TERM and KILL, whether the folder is to go as well ("remove")
+ * or is still needed ("keep"), and the folder. Members are the leader's session and group, processes that carry the marker
+ * in their environment, and the descendants of all of these. Answers `outrider-kill absent`, `outrider-kill gone` or
+ * `outrider-kill left PID…`.
  */
 const KILLER = `
-IFS=" " read -r p t b m g d || exit 125
+${START_OF}
+${WIPE}
+IFS=" " read -r p t b o g r d || exit 125
+m=outrider
 finish() {
-  case $d in
-    */outrider.*) rm -rf "$d" ;;
+  case $r$d in
+    remove*/outrider.*) rm -rf "$d" ;;
+    remove*/outrider-*) [ "$1" = left ] || wipe ;;
   esac
   echo "outrider-kill $*"
   exit 0
@@ -22,17 +28,6 @@ elif read -r x </proc/sys/kernel/random/boot_id && [ "$x" = "$b" ]; then
 else
   finish absent
 fi
-start() {
-  if [ -r "/proc/$1/stat" ]; then
-    read -r y <"/proc/$1/stat"
-    set -- \${y##*) }
-    shift 19
-    y=$1
-  else
-    y=$(ps -o lstart= -p "$1" 2>/dev/null | tr -s " " _)
-  fi
-}
-y=
 start "$p" 2>/dev/null
 l=$p
 [ -n "$y" ] && [ "$y" = "$t" ] || l=
@@ -50,10 +45,10 @@ one() {
 }
 marked() {
   if printf x | grep -zqxF x 2>/dev/null; then
-    grep -lzxF "OUTRIDER_ATTEMPT=$m" /proc/[0-9]*/environ 2>/dev/null
+    grep -lzxF "OUTRIDER_ATTEMPT=$o" /proc/[0-9]*/environ 2>/dev/null
   else
     for f in /proc/[0-9]*/environ; do
-      tr "\\\\000" "\\\\012" 2>/dev/null <"$f" | grep -qxF "OUTRIDER_ATTEMPT=$m" && echo "$f"
+      tr "\\\\000" "\\\\012" 2>/dev/null <"$f" | grep -qxF "OUTRIDER_ATTEMPT=$o" && echo "$f"
     done
   fi
 }
@@ -69,10 +64,11 @@ table() {
       q="$q\${f%/environ} "
     done
   else
-    ps -A -o pid= -o stat= -o ppid= -o pgid= >"$d/ps"
-    while read -r i s x y; do
-      one "$i" "$s" "$x" "$y" 0
-    done <"$d/ps"
+    set -- $(ps -A -o pid= -o stat= -o ppid= -o pgid=)
+    while [ "$#" -ge 4 ]; do
+      one "$1" "$2" "$3" "$4" 0
+      shift 4
+    done
   fi
 }
 members() {
@@ -96,17 +92,14 @@ members || finish absent
 kill -TERM $q 2>/dev/null
 z=1
 sleep 0.1 2>/dev/null && z=0.1
-[ "$z" = 1 ] || g=$((g * 10))
-while [ "$g" -gt 0 ] && members; do
+g=$(($(date +%s) + g))
+while members && [ "$(date +%s)" -lt "$g" ]; do
   sleep $z
-  g=$((g - 1))
 done
-g=50
-[ "$z" = 1 ] && g=5
-while [ "$g" -gt 0 ] && members; do
+g=$(($(date +%s) + 5))
+while members && [ "$(date +%s)" -le "$g" ]; do
   kill -KILL $q 2>/dev/null
   sleep $z
-  g=$((g - 1))
 done
 members || finish gone
 finish left $q

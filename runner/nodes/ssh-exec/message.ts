@@ -8,24 +8,51 @@ export interface RemoteTask {
 }
 
 /**
- * The one message that a target gets: `outrider1 MARK SETTINGS SCRIPT\n`, where the last two are byte counts, then the
- * settings as assignments that a POSIX shell evaluates, then the script as it is.
+ * The one message that a target gets without a supervisor: `outrider1 MARK SETTINGS SCRIPT\n`, where the last two are byte
+ * counts, then the settings as assignments that a POSIX shell evaluates, then the script as it is.
  */
 export function encodeMessage(mark: string, task: RemoteTask): Buffer {
-  const settings = Buffer.from(
-    [
-      ...Object.entries(task.env).map(([name, value]) => `export ${name}=${quote(value)}`),
-      ...(task.workdir === undefined
-        ? []
-        : [`cd -- ${quote(task.workdir)} 2>/dev/null || { echo "$2 workdir"; exit 125; }`]),
-      `set -- "$@" ${task.interpreter.map(quote).join(' ')} "$1/script"`,
-      '',
-    ].join('\n'),
-  );
+  const settings = settingsOf(task, 'echo "$2 workdir"');
   const script = Buffer.from(task.script);
   const head = `outrider1 ${mark} ${settings.length} ${script.length}\n`;
   return Buffer.concat([Buffer.from(head), settings, script]);
 }
+
+export interface SpoolRequest {
+  /** Begins each line that is not output; nobody else knows it. */
+  readonly mark: string;
+  /** Names the spool: the same for all attempts at a task. */
+  readonly key: string;
+  readonly epoch: number;
+  /** False: the spool is to be on a disk. */
+  readonly memory: boolean;
+}
+
+/**
+ * The message that starts a detached attempt: `outrider2 MARK KEY EPOCH MEMORY LINES SCRIPT\n`, the lines of the settings,
+ * and the script, whose bytes are counted.
+ */
+export function encodeStart(request: SpoolRequest, task: RemoteTask): Buffer {
+  const { mark, key, epoch, memory } = request;
+  const settings = settingsOf(task, 'echo workdir >"$1/ready"');
+  const lines = settings.toString('latin1').split('\n').length - 1;
+  const script = Buffer.from(task.script);
+  const head = `outrider2 ${mark} ${key} ${epoch} ${memory ? 1 : 0} ${lines} ${script.length}\n`;
+  return Buffer.concat([Buffer.from(head), settings, script]);
+}
+
+/** `complain` is what the leader does when it cannot enter the working folder. */
+const settingsOf = (task: RemoteTask, complain: string): Buffer =>
+  Buffer.from(
+    [
+      ...Object.entries(task.env).map(([name, value]) => `export ${name}=${quote(value)}`),
+      ...(task.workdir === undefined
+        ? []
+        : [`cd -- ${quote(task.workdir)} 2>/dev/null || { ${complain}; exit 125; }`]),
+      `set -- "$@" ${task.interpreter.map(quote).join(' ')} "$1/script"`,
+      '',
+    ].join('\n'),
+  );
 
 /** Who leads the attempt's session on the target. */
 export interface RemoteLeader {
@@ -38,21 +65,33 @@ export interface RemoteLeader {
 export type Announcement = RemoteLeader | 'interpreter' | 'workdir';
 
 /**
- * Finds the leader's line in what came on stdout so far; undefined while it is not complete. Whatever the login shell
- * printed before it belongs to nobody. `rest` is what follows the line.
+ * Finds the first line that begins with the mark; undefined while it is not complete. Whatever the login shell printed
+ * before it belongs to nobody. `rest` is what follows the line.
  */
+export function findLine(mark: string, bytes: Buffer): { words: string[]; rest: Buffer } | undefined {
+  const start = bytes.indexOf(`${mark} `);
+  const end = start < 0 ? -1 : bytes.indexOf(0x0a, start);
+  if (end < 0) return undefined;
+  const [, ...words] = bytes.toString('utf8', start, end).split(' ');
+  return { words, rest: bytes.subarray(end + 1) };
+}
+
+/** `PID START BOOT FOLDER`, where the folder may hold blanks. */
+export const parseLeader = ([pid, startTime, bootId, ...folder]: string[]): RemoteLeader => ({
+  pid: Number(pid),
+  startTime: startTime ?? '-',
+  bootId: bootId ?? '-',
+  folder: folder.join(' '),
+});
+
+/** What the leader says of itself, or why it cannot start. */
 export function findAnnouncement(
   mark: string,
   bytes: Buffer,
 ): { said: Announcement; rest: Buffer } | undefined {
-  const start = bytes.indexOf(`${mark} `);
-  const end = start < 0 ? -1 : bytes.indexOf(0x0a, start);
-  if (end < 0) return undefined;
-  const [, word, pid, startTime, bootId, ...folder] = bytes.toString('utf8', start, end).split(' ');
-  const rest = bytes.subarray(end + 1);
-  if (word === 'interpreter' || word === 'workdir') return { said: word, rest };
-  return {
-    said: { pid: Number(pid), startTime: startTime ?? '-', bootId: bootId ?? '-', folder: folder.join(' ') },
-    rest,
-  };
+  const found = findLine(mark, bytes);
+  if (found === undefined) return undefined;
+  const [word, ...leader] = found.words;
+  const said = word === 'interpreter' || word === 'workdir' ? word : parseLeader(leader);
+  return { said, rest: found.rest };
 }

@@ -7,14 +7,21 @@ import type { RemoteLeader } from './message.ts';
 
 export interface RemoteTree {
   readonly pool: SshPool;
-  /** Used if it is still open; a kill may open another one. */
-  readonly connection: SshConnection;
+  /** Used if it is still open; a kill may open another one. Absent: it does so at once. */
+  readonly connection?: SshConnection | undefined;
   readonly options: SshOptions;
   readonly leader: RemoteLeader;
   /** Value of the marker variable. */
   readonly marker: string;
   /** How long a lost target is looked for. Default: 60,000 ms. */
   readonly reconnectMs?: number;
+  /** The folder stays: the end of the script is still to be read from it. */
+  readonly keepFolder?: boolean;
+}
+
+export interface RemoteKillReport extends KillReport {
+  /** The target could not be asked. */
+  readonly unreached?: boolean;
 }
 
 /** From TERM to KILL. */
@@ -25,7 +32,7 @@ const LIMIT_MS = 30_000;
 const RETRY_MS = 2_000;
 
 /** Ends the tree over a channel of its own and says what is left. Never rejects: what cannot be checked is `left`. */
-export async function killRemote(tree: RemoteTree): Promise<KillReport> {
+export async function killRemote(tree: RemoteTree): Promise<RemoteKillReport> {
   const timer = new AbortController();
   try {
     const late = sleep(LIMIT_MS, undefined, { signal: timer.signal }).then(() => {
@@ -36,6 +43,7 @@ export async function killRemote(tree: RemoteTree): Promise<KillReport> {
     const why = error instanceof Error ? error.message : String(error);
     return {
       found: true,
+      unreached: true,
       left: `whether anything of it is left on ${tree.options.host} could not be checked: ${why}`,
     };
   } finally {
@@ -43,12 +51,14 @@ export async function killRemote(tree: RemoteTree): Promise<KillReport> {
   }
 }
 
-async function askToKill({ pool, connection, options, leader, marker }: RemoteTree): Promise<KillReport> {
+async function askToKill(tree: RemoteTree): Promise<KillReport> {
+  const { pool, connection, options, leader, marker, keepFolder } = tree;
   const leased = await pool.execBeside(connection, options, KILL);
   const { channel } = leased;
   try {
     channel.stderr.resume();
-    channel.end(`${leader.pid} ${leader.startTime} ${leader.bootId} ${marker} ${GRACE_S} ${leader.folder}\n`);
+    const words = [leader.pid, leader.startTime, leader.bootId, marker, GRACE_S];
+    channel.end(`${words.join(' ')} ${keepFolder === true ? 'keep' : 'remove'} ${leader.folder}\n`);
     const chunks: Buffer[] = [];
     for await (const chunk of channel as AsyncIterable<Buffer>) chunks.push(chunk);
     return readReport(Buffer.concat(chunks).toString(), options.host);
@@ -65,12 +75,12 @@ function readReport(text: string, host: string): KillReport {
   throw new Error(`${host} gave no answer`);
 }
 
-/** After the line was lost: looks for the target for `reconnectMs`, and ends what still runs. */
-export async function killAfterLoss(tree: RemoteTree): Promise<KillReport> {
+/** Looks for the target for `reconnectMs`, on new lines after the first, and ends what still runs. */
+export async function killAfterLoss(tree: RemoteTree): Promise<RemoteKillReport> {
   const deadline = performance.now() + (tree.reconnectMs ?? 60_000);
-  for (;;) {
-    const report = await killRemote(tree);
-    if (report.left === undefined || performance.now() + RETRY_MS > deadline) return report;
+  for (let line = tree.connection; ; line = undefined) {
+    const report = await killRemote({ ...tree, connection: line });
+    if (report.unreached !== true || performance.now() + RETRY_MS > deadline) return report;
     await sleep(RETRY_MS);
   }
 }
