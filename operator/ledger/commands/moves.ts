@@ -89,8 +89,8 @@ const moves = {
   /** Recovery ended and nobody had vouched. */
   Unvouched: {
     Pending: ['Pending'],
-    Blocked: ['AwaitingHuman'],
-    Ready: ['AwaitingHuman'],
+    Blocked: ['AwaitingHuman', 'Blocked'],
+    Ready: ['AwaitingHuman', 'Ready'],
     Offered: ['AwaitingHuman'],
     Claimed: ['AwaitingHuman'],
     Running: ['AwaitingHuman'],

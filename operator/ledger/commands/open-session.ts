@@ -60,9 +60,11 @@ const decide = (
   at: { by: Speaker; meta: LedgerMeta },
 ): Decision => {
   const { generation, formerGenerations, recovery } = at.meta;
-  const isFormer = recovery !== null && formerGenerations.includes(item.generation);
-  if (isFormer && task !== undefined && mayVouch(item, task)) return 'Vouch';
-  return item.generation === generation ? decideItem(item, task, at.by) : otherGeneration(item);
+  const isFormer = formerGenerations.includes(item.generation);
+  if (isFormer && recovery !== null && task !== undefined && mayVouch(item, task)) return 'Vouch';
+  // What was vouched for keeps the generation of its journal; no epoch of one generation comes again in another.
+  const isKnown = isFormer || item.generation === generation;
+  return isKnown ? decideItem(item, task, at.by) : otherGeneration(item);
 };
 
 const hold = async (

@@ -101,7 +101,18 @@ describe('a runner that vouches', () => {
     const { answers } = await scene.restart([
       { task: scene.id, epoch: 3, generation: former, state: 'Started' },
     ]);
-    expect(answers[0]).toMatchObject({ decision: 'Abandon', error: { code: 'GenerationMismatch' } });
+    expect(answers[0]).toMatchObject({ decision: 'Abandon', error: { code: 'EpochMismatch' } });
+  });
+
+  test('in recovery goes on in later sessions, too, under the generation of its journal', async () => {
+    await scene.begin();
+    const former = scene.ledger.generation;
+    await enter();
+    const item = { task: scene.id, epoch: 3, generation: former, state: 'Started' } as const;
+    await scene.restart([item]);
+    await leave();
+    expect((await scene.restart([item])).answers[0]).toMatchObject({ decision: 'Continue' });
+    expect(await scene.task()).toMatchObject({ state: 'Running', epoch: 3 });
   });
 });
 

@@ -4,6 +4,7 @@ import type { TaskRow, Tx } from '../tables.ts';
 import { endOpenAttempts } from './attempts.ts';
 import { insertAudit } from './audit.ts';
 import { Changes } from './changes.ts';
+import { settleLock, takeLock } from './locks.ts';
 import { guardLeader, writeMeta } from './meta.ts';
 import { restoredEpochs } from './policies.ts';
 import { askMessage, settle } from './probes.ts';
@@ -51,9 +52,30 @@ export const enterRecovery = async (tx: Tx, command: EnterRecovery): Promise<Cha
 const openRunUids = (tx: Tx) =>
   tx.sql.selectFrom('runs').select('uid').where('state', '=', 'Running').orderBy('uid').execute();
 
+/** Vouched for and waiting for another attempt: it, too, may have had one that only a runner to come knows of. */
+const skipEpochs = async (changes: Changes): Promise<void> => {
+  const rows = await changes.tx.sql
+    .selectFrom('tasks')
+    .selectAll()
+    .where('uncertain', '=', 0)
+    .where('epoch', '>', 0)
+    .where('state', 'in', ['Ready', 'Blocked'])
+    .orderBy('run_uid')
+    .orderBy('id')
+    .execute();
+  for (const row of rows) await changes.move(row, { epoch: row.epoch + restoredEpochs }, 'Unvouched');
+};
+
+/** It may be acting on its target now, whatever the copy says: its place is taken, even beyond their number. */
+const doubtLock = async (changes: Changes, task: TaskRow, epoch: number): Promise<void> => {
+  await takeLock(changes.tx, { ...task, epoch: epoch - 1, lock_max: Infinity }, changes.now);
+  await settleLock(changes.tx, task, 'Unconfirmed', changes.now);
+};
+
 /** The number that a runner was given after the copy was made is never given out again. */
 const giveUpOn = async (changes: Changes, task: TaskRow): Promise<void> => {
   const epoch = task.epoch + restoredEpochs;
+  await doubtLock(changes, task, epoch);
   if (task.state === 'Pending') {
     await changes.move(task, { epoch }, 'Unvouched');
     return;
@@ -76,6 +98,7 @@ export const leaveRecovery = async (
   const meta = await guardLeader(tx, command.term);
   if (meta.recovery === null) return { tasks: [] };
   const changes = new Changes(tx, now);
+  await skipEpochs(changes);
   const rows = await tx.sql
     .selectFrom('tasks')
     .selectAll()

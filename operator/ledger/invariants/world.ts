@@ -1,14 +1,27 @@
-import { attemptKey, type AttemptAnswer, type AttemptRef, type InventoryItem } from '@outrider/protocol';
+import type { AttemptAnswer, AttemptRef, InventoryItem, TaskResult } from '@outrider/protocol';
+import { attemptKey } from '@outrider/protocol';
 import type { Ledger, Speaker } from '../ledger.ts';
-import type { RunAndTasks, TaskRecord } from '../records.ts';
+import type { NewTask, RunAndTasks, TaskRecord } from '../records.ts';
 import { newRun, newTask } from './builders.ts';
 
 export const leaseMs = 90_000;
 export const offerMs = 10_000;
 export const graceMs = 900_000;
+export const killGraceMs = 30_000;
 export const queueMs = 3_600_000;
+export const dayMs = 86_400_000;
 
 export type JournalState = 'Accepted' | 'Confirmed' | 'Started' | 'Finished';
+
+export interface JournalEntry {
+  readonly ref: AttemptRef;
+  readonly generation: string;
+  state: JournalState;
+  /** Set with Finished. */
+  result?: TaskResult;
+  /** As it was last acknowledged. */
+  leaseExpiresAt: number;
+}
 
 /** A runner as the protocol wants it: it journals before it accepts, and starts only what was confirmed. */
 export interface ModelRunner {
@@ -16,7 +29,23 @@ export interface ModelRunner {
   speaker: Speaker;
   /** The process before the last restart, which may still be there (a cloned machine). */
   former: Speaker | undefined;
-  readonly journal: Map<string, { ref: AttemptRef; state: JournalState }>;
+  /** When its process started. */
+  startedAt: string;
+  /** Its session is of a ledger that is no more: it has to open another before it is heard. */
+  isCutOff: boolean;
+  readonly journal: Map<string, JournalEntry>;
+}
+
+/** Something that began on a target. */
+export interface Execution {
+  readonly ref: AttemptRef;
+  readonly session: string;
+  /** Until it ended, or was killed. */
+  isAlive: boolean;
+  /** Its runner lost its journal: nobody ends it in time. */
+  isOrphan: boolean;
+  /** What acted on targets when it began. */
+  readonly beside: readonly Execution[];
 }
 
 /** What really happened on the targets and what was promised, told by the answers alone. */
@@ -26,44 +55,78 @@ export interface World {
   readonly taskIds: readonly string[];
   readonly runners: readonly ModelRunner[];
   now: number;
-  /** Every side effect that began, in order. */
-  readonly starts: { ref: AttemptRef; session: string }[];
+  /** Every side effect, in the order in which they began. */
+  readonly starts: Execution[];
   /** Which process was told that an attempt is its own. */
   readonly claims: Map<string, string>;
-  /** Results answered as recorded, by attempt, as JSON. */
-  readonly results: Map<string, string>;
+  /** Results answered as recorded, by attempt, as JSON; those that a copy which was put back does not have are gone. */
+  results: Map<string, string>;
+  /** Attempts whose result was ever answered as recorded. */
+  readonly everRecorded: Set<string>;
+  /** Attempts that another may follow though no result is recorded: a person, or the verify script, said so. */
+  readonly cleared: Set<string>;
+  /** Tasks whose place on the target a person freed. */
+  readonly released: Set<string>;
   /** Tasks that the last command answered with. */
   told: readonly TaskRecord[];
+  isRecovering: boolean;
+  /** `results` as they were when the copy was made. */
+  copiedResults: ReadonlyMap<string, string>;
   sequence: number;
+}
+
+/** Copies of the ledger, where its engine can put one back. */
+export interface Copies {
+  copy(): void;
+  /** False when there is none. */
+  putBack(): boolean;
 }
 
 let worlds = 0;
 
-/** A fresh run of three tasks and two runners in a ledger that other worlds share. */
+/** One task for each policy of lost work; those of Fail and Retry take turns on one target. */
+const tasksOf = (runUid: string): NewTask[] => {
+  const lock = { key: `target/team-a/${runUid}`, max: 1 };
+  const retry = { limit: 2, delayMs: 1000 };
+  const base = [0, 1, 2, 3].map((index) => newTask(`${runUid}-task-${index}`, runUid, index));
+  const { spec } = newTask('any', runUid, 0);
+  const changes: Partial<NewTask>[] = [
+    { lock },
+    { lock, retry, spec: { ...spec, onLost: 'Retry' } },
+    { spec: { ...spec, onLost: 'Verify' }, verify: { ...spec, input: { script: 'test -f /done' } } },
+    { spec: { ...spec, onLost: 'Ask' } },
+  ];
+  return base.map((task, index) => ({ ...task, ...changes[index] }));
+};
+
+/** A fresh run and two runners in a ledger that other worlds share. */
 export const createWorld = async (ledger: Ledger): Promise<World> => {
   worlds += 1;
   const runUid = `run-${worlds}`;
-  const taskIds = [0, 1, 2].map((index) => `${runUid}-task-${index}`);
   // Worlds follow one another in time, so that a sweep of one finds nothing of those before.
-  const now = 1_800_000_000_000 + worlds * 1e10;
-  await ledger.createRun({
-    run: newRun(runUid, now),
-    tasks: taskIds.map((id, index) => newTask(id, runUid, index)),
-  });
+  const now = 1_800_000_000_000 + worlds * 1e11;
+  const tasks = tasksOf(runUid);
+  await ledger.createRun({ run: newRun(runUid, now), tasks });
   const world: World = {
     ledger,
     runUid,
-    taskIds,
+    taskIds: tasks.map(({ id }) => id),
     runners: [0, 1].map((index) => {
       const clientId = `${runUid}-key-${index}`;
       const speaker = { clientId, runnerName: `runner-${index}`, session: `${clientId}-none` };
-      return { clientId, speaker, former: undefined, journal: new Map() };
+      const startedAt = new Date(now).toISOString();
+      return { clientId, speaker, former: undefined, startedAt, isCutOff: false, journal: new Map() };
     }),
     now,
     starts: [],
     claims: new Map(),
     results: new Map(),
+    everRecorded: new Set(),
+    cleared: new Set(),
+    released: new Set(),
     told: [],
+    isRecovering: false,
+    copiedResults: new Map(),
     sequence: 0,
   };
   for (const runner of world.runners) await openSession(world, runner);
@@ -76,8 +139,33 @@ export const snapshot = async (world: World): Promise<RunAndTasks> => {
   return found;
 };
 
+export const runnerOf = (world: World, index: number): ModelRunner => {
+  const runner = world.runners[index];
+  if (runner === undefined) throw new Error(`no runner ${index}`);
+  return runner;
+};
+
+/** Behind the tasks of the run stands its newest probe. */
+export const taskOf = async (world: World, index: number): Promise<TaskRecord | undefined> => {
+  const id = world.taskIds[index];
+  if (id !== undefined) return world.ledger.readTask(id);
+  return (await snapshot(world)).tasks.findLast(({ probeOf }) => probeOf !== null);
+};
+
+export const taskIdOf = async (world: World, index: number): Promise<string | undefined> =>
+  world.taskIds[index] ?? (await taskOf(world, index))?.id;
+
 export const begin = (world: World, ref: AttemptRef, session: string): void => {
-  world.starts.push({ ref, session });
+  const beside = world.starts.filter(({ isAlive }) => isAlive);
+  // The supervisor on the target ends an older attempt of the same task first.
+  for (const earlier of beside) if (earlier.ref.task === ref.task) earlier.isAlive = false;
+  world.starts.push({ ref, session, isAlive: true, isOrphan: false, beside });
+};
+
+/** It ended by itself, or was killed. */
+export const stop = (world: World, ref: AttemptRef): void => {
+  for (const execution of world.starts)
+    if (attemptKey(execution.ref) === attemptKey(ref)) execution.isAlive = false;
 };
 
 /** An accept that was answered with Recorded or Duplicate is a claim of that process. */
@@ -99,28 +187,68 @@ export const noteClaims = (
 const inventoryState = (state: JournalState): InventoryItem['state'] =>
   state === 'Confirmed' ? 'Accepted' : state;
 
-/** A restart with the journal as it is: what the operator does not know is killed and forgotten. */
+/** What is not wanted any more is killed; of what is over the journal keeps the result. */
+const abandon = (world: World, runner: ModelRunner, entry: JournalEntry): void => {
+  if (entry.state === 'Finished') return;
+  runner.journal.delete(attemptKey(entry.ref));
+  stop(world, entry.ref);
+};
+
+/** A session with the journal as it is, in recovery with all results that it keeps. */
 export const openSession = async (world: World, runner: ModelRunner): Promise<void> => {
   world.sequence += 1;
   runner.former = runner.speaker;
   runner.speaker = { ...runner.speaker, session: `${runner.clientId}-session-${world.sequence}` };
-  const inventory = Array.from(runner.journal.values(), ({ ref, state }) => ({
+  runner.isCutOff = false;
+  const leaseExpiresAt = world.now + leaseMs;
+  const inventory = Array.from(runner.journal.values(), ({ ref, generation, state }) => ({
     ...ref,
-    generation: world.ledger.generation,
+    generation,
     state: inventoryState(state),
   }));
-  const opened = await world.ledger.openSession({
+  const { tasks, answers } = await world.ledger.openSession({
     by: runner.speaker,
     inventory,
     now: world.now,
-    leaseExpiresAt: world.now + leaseMs,
+    leaseExpiresAt,
+    hello: {
+      protocolVersion: 2,
+      version: '1.0.0',
+      startedAt: runner.startedAt,
+      capacity: 10,
+      nodes: ['ssh-exec'],
+    },
   });
-  world.told = opened.tasks;
-  for (const answer of opened.answers) {
-    const key = attemptKey(answer);
-    const entry = runner.journal.get(key);
-    if (answer.decision === 'Abandon') runner.journal.delete(key);
-    else if (entry?.state === 'Accepted') entry.state = 'Confirmed';
-    if (answer.decision === 'Continue') world.claims.set(key, runner.speaker.session);
+  world.told = tasks;
+  for (const answer of answers) {
+    const entry = runner.journal.get(attemptKey(answer));
+    if (entry === undefined) continue;
+    if (answer.decision === 'Abandon') abandon(world, runner, entry);
+    else {
+      entry.leaseExpiresAt = leaseExpiresAt;
+      if (entry.state === 'Accepted') entry.state = 'Confirmed';
+      world.claims.set(attemptKey(answer), runner.speaker.session);
+    }
   }
+  if (world.isRecovering) await handIn(world, runner);
+};
+
+const handIn = async (world: World, runner: ModelRunner): Promise<void> => {
+  const items = [...runner.journal.values()].flatMap(({ ref, generation, result }) =>
+    result === undefined ? [] : [{ ...ref, generation, result }],
+  );
+  const { tasks } = await world.ledger.recordRecovery({ by: runner.speaker, items, now: world.now });
+  world.told = [...world.told, ...tasks];
+};
+
+/** Under Retry a runner ends its own work before anybody else can be given it. */
+export const killOverdue = async (world: World): Promise<void> => {
+  for (const runner of world.runners)
+    for (const entry of [...runner.journal.values()]) {
+      const task = await world.ledger.readTask(entry.ref.task);
+      const isOverdue = entry.leaseExpiresAt + killGraceMs <= world.now;
+      if (task?.onLost !== 'Retry' || entry.state === 'Finished' || !isOverdue) continue;
+      runner.journal.delete(attemptKey(entry.ref));
+      stop(world, entry.ref);
+    }
 };
