@@ -1,4 +1,4 @@
-import type { Offer } from '@outrider/protocol';
+import { OutriderError, type Offer } from '@outrider/protocol';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { TaskRecord } from '../ledger/records.ts';
 import type { Board } from './board.ts';
@@ -168,7 +168,7 @@ export class Matcher {
     const clientId = session.runner.clientId;
     this.#reserve(clientId, tasks.length);
     try {
-      const { tasks: changed, waiting } = await ledger.offerTasks({
+      const { tasks: changed, waiting, refused } = await ledger.offerTasks({
         to: session.speaker,
         tasks: tasks.map((task) => ({ task: task.id, epoch: task.epoch })),
         now: now(),
@@ -180,15 +180,23 @@ export class Matcher {
       board.apply(changed);
       for (const why of waiting) board.setAside(why);
       // The slots that these would have had are for others.
-      if (waiting.length > 0) this.pump();
+      if (waiting.length + refused.length > 0) this.pump();
       return changed.filter((task) => task.state === 'Offered').map(toOffer);
     } catch (error) {
       for (const task of tasks) board.putBack(task);
-      this.#options.onError(error);
+      this.#giveUp(session, error);
       return [];
     } finally {
       this.#reserve(clientId, -tasks.length);
     }
+  }
+
+  /** A session that another one of its key has followed, perhaps at another replica, is told so; the tasks go to others. */
+  #giveUp({ runner }: Session, error: unknown): void {
+    const isOver = error instanceof OutriderError && error.code === 'SessionSuperseded';
+    if (!isOver) return this.#options.onError(error);
+    this.#options.sessions.remove(runner.clientId, error);
+    this.pump();
   }
 
   #reserve(clientId: string, count: number): void {
