@@ -89,15 +89,28 @@ const startRuns = ({ stack, names }: Site, from: number, to: number): Promise<vo
     })),
   );
 
+/** A leader that the machine did not let renew its Lease in time has ended by itself: it is started again, too. */
+const waitForLeader = async ({ replicas }: ReplicaStack): Promise<number> => {
+  let leader: number | undefined;
+  const look = async (): Promise<boolean> => {
+    leader = await replicas.leader();
+    if (leader === undefined) await replicas.revive();
+    return leader !== undefined;
+  };
+  await waitFor('a replica to lead', look, { timeoutMs: 120_000 });
+  return leader ?? 0;
+};
+
 /** Kills whoever leads, waits for another, and starts the killed one again; resolves with the time between. */
 const killLeader = async ({ stack }: Site, lifeMs: number): Promise<number> => {
-  const leader = await stack.replicas.waitForLeader();
+  await stack.replicas.revive();
+  const leader = await waitForLeader(stack);
   await sleep(lifeMs);
   const killedAt = performance.now();
   await stack.replicas.kill(leader);
-  await stack.replicas.waitForLeader();
+  await stack.replicas.waitForLeader(120_000);
   const takeoverMs = performance.now() - killedAt;
-  await stack.replicas.restart(leader);
+  await stack.replicas.revive();
   return takeoverMs;
 };
 

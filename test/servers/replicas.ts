@@ -30,6 +30,8 @@ export interface Replicas {
   kill(index: number): Promise<void>;
   /** After `kill`; ready when it serves. */
   restart(index: number): Promise<void>;
+  /** Starts those again that have ended by themselves, as Kubernetes does; resolves with how many there were. */
+  revive(): Promise<number>;
   /** New connections of runners and people go to these replicas only; default: to all. */
   route(to: { readonly runners?: readonly number[]; readonly people?: readonly number[] }): void;
 }
@@ -84,6 +86,11 @@ export const startReplicas = async (
     return index >= 0 && member(index).operator.process.running() ? index : undefined;
   };
 
+  const restart = async (index: number): Promise<void> => {
+    const one = member(index);
+    one.operator = await one.operator.restart();
+  };
+
   const [first] = members;
   if (first === undefined) throw new Error('at least one replica is needed');
   return {
@@ -104,9 +111,11 @@ export const startReplicas = async (
       await waitFor(`replica ${index} to be gone`, () => !process.running());
       await process.stop();
     },
-    restart: async (index) => {
-      const one = member(index);
-      one.operator = await one.operator.restart();
+    restart,
+    revive: async () => {
+      const dead = [...members.keys()].filter((index) => !member(index).operator.process.running());
+      await Promise.all(dead.map(restart));
+      return dead.length;
     },
     route,
   };
