@@ -1,13 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createAttempts, stopReason, type Attempt } from './attempts.ts';
-import { createLeases, leaseEndsAfterMs } from './leases.ts';
+import { createLeases } from './leases.ts';
 import { memoryLogger, ref, spec } from './testing/bench.ts';
 
 const noJournal = { acknowledged: () => Promise.resolve() };
 
 /** Two attempts, one under `onLost: Retry`, with a clock that the test moves. */
-const setUp = (settings = { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 }) => {
+const setUp = () => {
+  const settings = { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 };
   const logger = memoryLogger();
   const attempts = createAttempts({ capacity: 4, journal: noJournal, logger });
   const time = { ms: 1_000_000 };
@@ -66,14 +67,3 @@ test('the time counts from when the acknowledged renewal was sent, however late 
   expect(stopReason(retried)).toBe('LeaseLost');
   await end();
 });
-
-test.each([
-  ['the default', { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 }, 60_000],
-  ['a grace shorter than a kill', { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 4000 }, 54_000],
-  ['a lease shorter than a kill', { pollMs: 1000, leaseMs: 6000, killGraceMs: 1000 }, 1500],
-])(
-  'a kill that takes its ten seconds is over when another runner may begin: %s',
-  (_, settings, endsAfter) => {
-    expect(leaseEndsAfterMs(settings)).toBe(endsAfter);
-  },
-);

@@ -5,9 +5,6 @@ import type { Logger } from './log.ts';
 import type { OperatorSettings } from './operator-settings.ts';
 import { sleep as wait } from './waits.ts';
 
-/** How long ending a process tree takes at most: 5 s from TERM to KILL, 5 s from KILL to giving up. */
-const killMs = 10_000;
-
 /** Milliseconds since boot, time in suspension included where the system tells; never set, never back. */
 export const sinceBoot = (): number => {
   try {
@@ -21,11 +18,9 @@ export const sinceBoot = (): number => {
  * How long after an acknowledged renewal was sent the runner begins to end work under `onLost: Retry`.
  *
  * The operator writes a renewal down only when a third of the lease is used, so the lease on record lasts for two thirds
- * of it from the renewal at least; it runs the step elsewhere `killGraceMs` after that. Where the grace is shorter than
- * a kill may take, the kill begins the earlier.
+ * of it from then on at least. The operator gives the step away `killGraceMs` after its end; a kill takes 10 s at most.
  */
-export const leaseEndsAfterMs = ({ leaseMs, killGraceMs }: OperatorSettings['current']): number =>
-  Math.max(leaseMs / 4, (leaseMs * 2) / 3 - Math.max(0, killMs - killGraceMs));
+export const leaseEndsAfterMs = ({ leaseMs }: OperatorSettings['current']): number => (leaseMs * 2) / 3;
 
 export interface Leases {
   /** Milliseconds of the leases' clock: when a request that renews is sent. */
