@@ -9,12 +9,16 @@ import { measureCycle } from './parts/cycle.ts';
 import { measureFleet } from './parts/fleet.ts';
 import { measureIdle } from './parts/idle.ts';
 import { measureIngest } from './parts/ingest.ts';
+import { measureLoad } from './parts/load.ts';
+import { measureSsh } from './parts/ssh.ts';
 
 /** In the order of the document. */
 const parts: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   idle: measureIdle,
+  load: measureLoad,
   cycle: measureCycle,
   fleet: measureFleet,
+  ssh: measureSsh,
   ingest: measureIngest,
 };
 

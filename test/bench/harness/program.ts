@@ -6,7 +6,7 @@ import type { Footprint } from '../../servers/footprint.ts';
 import { repositoryRoot } from '../../servers/paths.ts';
 import type { Handlers, Reply } from './rpc.ts';
 
-const programs = ['operator', 'registrar', 'fleet', 'bare-https'] as const;
+const programs = ['operator', 'registrar', 'fleet', 'bare-https', 'ssh-loop'] as const;
 export type ProgramName = (typeof programs)[number];
 
 /** As `make build` makes the shipped programs: one folder, so that the operator finds its workers beside it. */

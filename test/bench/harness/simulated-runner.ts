@@ -184,6 +184,8 @@ export class SimulatedRunner {
     if (value !== undefined) nonce.value = value;
   }
 
+  // The type of an answer follows from its path alone, as with every decoder of a wire format.
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
   #read<T>(answer: Answer, path: string): T {
     this.#noteNonce(answer);
     const body = JSON.parse(answer.body) as T & { error?: { code: string; message: string } };

@@ -54,7 +54,7 @@ export const measureCycle = async ({ footprint, launcher, scale }: Bench): Promi
   await operator.call('addWorkflow', { name: 'deep', spec: { steps: steps(10) } });
   await operator.call('addWorkflow', {
     name: 'wide',
-    spec: { steps: steps(1, { targets: { matchLabels: { bench: 'yes' } } }) },
+    spec: { steps: steps(1, { targets: { matchLabels: { bench: 'all' } } }) },
   });
   await pace(operator, { workflow: 'warm', runs: 100, tasksPerRun: 3 });
   const deep = await pace(operator, { workflow: 'deep', runs, tasksPerRun: 10 });

@@ -67,7 +67,7 @@ export const measureIngest = async ({ footprint, launcher, scale }: Bench): Prom
   await operator.call('addWorkflow', { name: 'beside', spec: { steps: steps(1) } });
   await operator.call('addWorkflow', {
     name: 'loud',
-    spec: { steps: steps(1, { targets: { matchLabels: { bench: 'yes' } } }) },
+    spec: { steps: steps(1, { targets: { matchLabels: { bench: 'all' } } }) },
   });
   await operator.call('follow');
   await writers.all((each) => each.call('writeLogs', { bytesPerAttempt }));

@@ -34,3 +34,29 @@ export const readLedger = (dataDir: string): Executed => {
   database.close();
   return { ...executed, runs: runs.map(({ took }) => took), journalMode };
 };
+
+export interface Starts {
+  /** Milliseconds from the instant that was committed as ready to the executor's entry, for every attempt. */
+  readonly latencies: readonly number[];
+  /** From the first task that was ready to the end of the last. */
+  readonly stepsPerSecond: number;
+}
+
+/** What the ledger's file says of the runs with this prefix; it may be read once the operator has let go of it. */
+export const readStarts = (dataDir: string, prefix: string): Starts => {
+  const database = new DatabaseSync(join(dataDir, 'ledger.db'), { readOnly: true });
+  const rows = database
+    .prepare(
+      'select t.ready_at as ready, t.finished_at as finished, t.result as result from tasks t join runs r on r.uid = t.run_uid where r.name like ?',
+    )
+    .all(`${prefix}-%`) as { ready: number; finished: number; result: string }[];
+  database.close();
+  const first = rows.reduce((least, { ready }) => Math.min(least, ready), Infinity);
+  const last = rows.reduce((most, { finished }) => Math.max(most, finished), 0);
+  const entry = (result: string): number =>
+    Date.parse((JSON.parse(result) as { startedAt: string }).startedAt);
+  return {
+    latencies: rows.map(({ ready, result }) => entry(result) - ready),
+    stepsPerSecond: (rows.length * 1000) / (last - first),
+  };
+};

@@ -1,4 +1,3 @@
-import { writeHeapSnapshot } from 'node:v8';
 import type { WorkflowSpec } from '@outrider/kinds';
 import { openEngine, type Engine } from '@outrider/operator/engine';
 import { createAuthority } from '@outrider/operator/identity/ca';
@@ -159,7 +158,7 @@ const handlers = {
       kube.caches.targets.set({
         apiVersion: 'outrider.dev/v1alpha1',
         kind: 'Target',
-        metadata: { ...kube.metadata(benchNamespace, `t-${i}`), labels: { bench: 'yes' } },
+        metadata: { ...kube.metadata(benchNamespace, `t-${i}`), labels: { bench: 'all' } },
         spec: { type: 'SSH', host: '127.0.0.1', user: 'bench' },
       });
   },
@@ -196,7 +195,8 @@ const handlers = {
   tailDelays: () => tail?.delays() ?? [],
   logLines: ({ task, from, limit }: { task: string; from: number; limit: number }) =>
     engine.logs.lines({ task, epoch: 1 }, { from, limit }),
-  heapSnapshot: (file: string) => writeHeapSnapshot(file),
+  /** Closes ledger and logs, so that profiles of their threads are written. */
+  close: () => engine.stop(),
 };
 export type OperatorHandlers = typeof handlers;
 serveParent(handlers);
