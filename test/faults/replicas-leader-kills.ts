@@ -108,7 +108,7 @@ const killLeader = async ({ stack }: Site, lifeMs: number): Promise<number> => {
   await sleep(lifeMs);
   const killedAt = performance.now();
   await stack.replicas.kill(leader);
-  await stack.replicas.waitForLeader(120_000);
+  await stack.replicas.waitForLeader(30_000).catch(() => waitForLeader(stack));
   const takeoverMs = performance.now() - killedAt;
   await stack.replicas.revive();
   return takeoverMs;
