@@ -206,6 +206,22 @@ describe('logs', () => {
     });
   });
 
+  it('--attempt asks for one attempt only, and not while following', async () => {
+    installation.serve = () => ({ text: '' });
+    for (const words of [
+      ['--attempt', '2'],
+      ['--attempt', '2', '--raw'],
+    ]) {
+      expect((await installation.call('logs', 'r', ...words)).code).toBe(0);
+      expect(installation.portalSite.seen.at(-1)?.query.get('attempt')).toBe('2');
+    }
+    const { code, err } = await installation.call('logs', 'r', '--attempt', '2', '-f');
+    expect([code, err]).toEqual([
+      2,
+      'error Usage: --attempt does not go with --follow.\n  → --follow shows every attempt; leave one out.\n',
+    ]);
+  });
+
   it('--raw that breaks off is an error, not an end', async () => {
     installation.serve = (_, response) => {
       response.writeHead(200, { 'content-length': '100' });

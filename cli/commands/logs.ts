@@ -11,8 +11,10 @@ interface Wanted {
   readonly namespace: string;
   readonly run: string;
   readonly step?: string;
-  /** Last lines of each attempt. */
+  /** Last lines of each step and target. */
   readonly tail?: number;
+  /** Number of the attempt; absent: all that there were, or with raw the last one. */
+  readonly attempt?: number;
   readonly timestamps: boolean;
 }
 
@@ -24,9 +26,9 @@ const query = (values: Readonly<Record<string, string | number | undefined>>): s
 };
 
 /** The bytes that the processes wrote, untouched. A cut is an error, for what is missing must not look like the end. */
-const showRaw = async (context: Context, { namespace, run, step }: Wanted): Promise<void> => {
+const showRaw = async (context: Context, { namespace, run, step, attempt }: Wanted): Promise<void> => {
   const portal = await context.portal();
-  const path = portalPaths.rawLog(namespace, run) + query({ step });
+  const path = portalPaths.rawLog(namespace, run) + query({ step, attempt });
   const answer = await portal.open(path, { signal: context.interrupted });
   let written = 0;
   try {
@@ -45,7 +47,7 @@ const showRaw = async (context: Context, { namespace, run, step }: Wanted): Prom
       { cause: error },
     );
   }
-  await warnOfMissing(context, { namespace, run, step });
+  if (attempt === undefined) await warnOfMissing(context, { namespace, run, step });
 };
 
 /** Bytes bear no marks, so what they lack is said beside them. Who may read logs and not runs is told nothing. */
@@ -87,14 +89,17 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<LineVie
 }
 
 const showStored = async (context: Context, wanted: Wanted): Promise<void> => {
-  const { namespace, run, step, tail, timestamps } = wanted;
+  const { namespace, run, step, tail, attempt, timestamps } = wanted;
   if (tail === 0) return;
   const portal = await context.portal();
-  const path = portalPaths.log(namespace, run) + query({ step, limit: tail });
+  const path = portalPaths.log(namespace, run) + query({ step, attempt, limit: tail });
   const answer = await portal.open(path, { signal: context.interrupted });
   const rendering = { style: context.out.style, timestamps, clean: context.out.isTTY };
   for await (const line of linesOf(answer.body)) await context.out.write(renderLogLine(line, rendering));
 };
+
+/** More lines than a log can have: nothing is read behind it. */
+const lastLine = 2 ** 32;
 
 /** A cursor that leaves the last lines of each attempt to be read. */
 const tailCursor = async (
@@ -105,8 +110,11 @@ const tailCursor = async (
   const portal = await context.portal();
   const { tasks } = await portal.get<RunDetails>(portalPaths.run(namespace, run));
   const cursor = new LogCursor();
-  for (const { id, epoch, log } of tasks)
+  for (const { id, epoch, log } of tasks) {
+    for (let before = 1; before < epoch; before += 1)
+      cursor.take({ task: id, epoch: before, line: lastLine });
     if (log.lines > tail) cursor.take({ task: id, epoch, line: log.lines - tail - 1 });
+  }
   return cursor;
 };
 
@@ -126,16 +134,20 @@ const showFollowed = async (context: Context, wanted: Wanted): Promise<number> =
 const wantedFrom = async (context: Context, args: Arguments): Promise<Wanted> => {
   const [run = '', step] = args.positionals;
   const tail = args.count('tail', 0);
+  const attempt = args.count('attempt', 1);
   return {
     namespace: await context.namespace(),
     run,
     timestamps: args.flag('timestamps'),
     ...(step === undefined ? {} : { step }),
     ...(tail === undefined ? {} : { tail }),
+    ...(attempt === undefined ? {} : { attempt }),
   };
 };
 
-const refuseWithRaw = (args: Arguments): void => {
+const refuseTogether = (args: Arguments): void => {
+  if (args.flag('attempt') && args.flag('follow'))
+    throw usageError('--attempt does not go with --follow.', '--follow shows every attempt; leave one out.');
   const other = ['follow', 'tail', 'timestamps'].find((name) => args.flag(name));
   if (args.flag('raw') && other !== undefined)
     throw usageError(
@@ -150,7 +162,7 @@ export const logs: Command = {
   operands: 'RUN [STEP]',
   arity: [1, 2],
   description:
-    'Every line bears its step, and its target where a step has several. Marks: | output, ! error output, * a note by Outrider, ~ bytes left out. What is no log (a run that waits, steps that start and end) goes to stderr.',
+    'Every line bears its step, and its target where a step has several. Marks: | output, ! error output, * a note by Outrider, ~ bytes left out. Lines of a second attempt bear #2, and so on. What is no log (a run that waits, steps that start and end) goes to stderr.',
   examples: [
     { what: 'Everything so far', words: 'logs restart-x7k2p' },
     {
@@ -163,11 +175,16 @@ export const logs: Command = {
     follow: { type: 'boolean', short: 'f', help: 'Go on until the run (or the step) has ended.' },
     raw: { type: 'boolean', help: 'Exact bytes of stdout and stderr, without prefix or mark.' },
     tail: { type: 'string', value: 'N', help: 'Only the last N lines of each step and target.' },
+    attempt: {
+      type: 'string',
+      value: 'N',
+      help: 'Only the Nth attempt of each step; all when absent, with --raw the last.',
+    },
     timestamps: { type: 'boolean', help: "Time of each line, by the runner's clock." },
   },
   formats: [],
   run: async (context, args) => {
-    refuseWithRaw(args);
+    refuseTogether(args);
     const wanted = await wantedFrom(context, args);
     if (args.flag('follow')) return showFollowed(context, wanted);
     await (args.flag('raw') ? showRaw(context, wanted) : showStored(context, wanted));

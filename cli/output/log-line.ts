@@ -35,6 +35,8 @@ export const renderLogLine = (line: LineView, options: LogLineOptions): string =
   const text = clean ? printableLine(line.text) : line.text;
   const aside = line.stream === 'system' || line.stream === 'gap';
   const time = timestamps ? `${style.dim(line.at)} ` : '';
-  const label = style.label(line.step)(labelOf(line));
+  // The number of an attempt matters once there was another before it.
+  const attempt = line.epoch > 1 ? `#${line.epoch}` : '';
+  const label = style.label(line.step)(`${labelOf(line)}${attempt}`);
   return `${time}${label} ${paintMark(style, line.stream)} ${aside ? style.dim(text) : text}\n`;
 };

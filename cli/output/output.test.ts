@@ -35,6 +35,7 @@ describe('a log line', () => {
     expect(renderLogLine(line({ target: 'web-1', probeOf: 'task-1' }), inPipe)).toBe(
       'check/web-1 (verify) | hello\n',
     );
+    expect(renderLogLine(line({ epoch: 2 }), inPipe)).toBe('check#2 | hello\n');
     expect(renderLogLine(line({}), { ...inPipe, timestamps: true })).toBe(
       '2026-11-22T12:00:00.500Z check | hello\n',
     );

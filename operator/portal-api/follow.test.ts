@@ -56,6 +56,50 @@ test('a stream that never falls silent ends soon after the user may no longer re
   );
 });
 
+test('the logs of former attempts are sent once, before that of the current one', async () => {
+  const stop = (): void => undefined;
+  const task = aTaskRecord({ state: 'Succeeded', epoch: 3, finishedAt: start });
+  const texts = ['failed', '', 'done'];
+  const read: number[] = [];
+  const stream = followRun({
+    sources: {
+      runs: { get: () => aRun(), onChange: () => stop },
+      ledger: {
+        readRun: () =>
+          Promise.resolve({ run: aRunRecord({ state: 'Succeeded', finishedAt: start }), tasks: [task] }),
+      },
+      board: { onTask: () => stop },
+      logs: {
+        onCommit: () => stop,
+        state: () => Promise.resolve({ offset: 1, lines: 1, end: 'Complete' }),
+        lines: ({ epoch }, { from }) => {
+          read.push(epoch);
+          const text = texts[epoch - 1] ?? '';
+          if (from > 0 || text === '') return Promise.resolve([]);
+          return Promise.resolve([{ line: 0, stream: 'stdout', at: start, text, complete: true }]);
+        },
+      },
+    },
+    namespace: 'payments',
+    name: 'restart-1',
+    step: undefined,
+    cursors: new Map(),
+    signal: new AbortController().signal,
+    now: () => start,
+    recheck: () => Promise.resolve(),
+  });
+  const events: string[] = [];
+  for await (const event of stream) events.push(event.split('\n').slice(0, 2).join(' '));
+  expect(events).toEqual([
+    'id: task-1.1.0 event: line',
+    'id: task-1.3.0 event: line',
+    expect.stringMatching(/^event: task /),
+    expect.stringMatching(/^event: run /),
+  ]);
+  // Once on the way, once for what trailed.
+  expect(read).toEqual([1, 2, 3, 1, 2, 3]);
+});
+
 test('places to go on from that are none are left out', () => {
   expect([...parseAfter('a.1.7,b.2.x,c.1.,.1.1,d.1.0.5,e.1.0')]).toEqual([
     ['a/1', 8],

@@ -3,7 +3,7 @@ import { attemptKey, toProblem, type AttemptRef } from '@outrider/protocol';
 import { terminalStates, type RunAndTasks, type TaskRecord } from '../ledger/records.ts';
 import type { LogLine } from '../logs/contract.ts';
 import { hasTrail, trailMs } from './log-end.ts';
-import { tasksOf, viewTask, type Sources } from './reader.ts';
+import { attemptsOf, tasksOf, viewTask, type Sources } from './reader.ts';
 import { runView } from './views.ts';
 
 const pageLines = 500;
@@ -33,9 +33,9 @@ export interface FollowOptions {
   readonly recheck: () => Promise<void>;
 }
 
-export const lineView = (task: TaskRecord, line: LogLine): LineView => ({
+export const lineView = (task: TaskRecord, { epoch }: AttemptRef, line: LogLine): LineView => ({
   task: task.id,
-  epoch: task.epoch,
+  epoch,
   step: task.spec.step,
   target: task.target,
   ...(task.probeOf === null ? {} : { probeOf: task.probeOf }),
@@ -86,8 +86,7 @@ const createWaker = (options: FollowOptions) => {
   };
 };
 
-async function* newLines(options: FollowOptions, task: TaskRecord): AsyncGenerator<string> {
-  const ref: AttemptRef = { task: task.id, epoch: task.epoch };
+async function* newLines(options: FollowOptions, task: TaskRecord, ref: AttemptRef): AsyncGenerator<string> {
   const key = attemptKey(ref);
   for (;;) {
     await options.recheck();
@@ -95,7 +94,7 @@ async function* newLines(options: FollowOptions, task: TaskRecord): AsyncGenerat
     const page = await options.sources.logs.lines(ref, { from, limit: pageLines });
     const whole = page.filter((line) => line.complete);
     for (const line of whole)
-      yield event('line', lineView(task, line), `${task.id}.${task.epoch}.${line.line}`);
+      yield event('line', lineView(task, ref, line), `${ref.task}.${ref.epoch}.${line.line}`);
     options.cursors.set(key, from + whole.length);
     if (page.length < pageLines || whole.length < page.length) return;
   }
@@ -173,13 +172,13 @@ async function* follow(
   options: FollowOptions,
   waker: ReturnType<typeof createWaker>,
 ): AsyncGenerator<string> {
-  const sent = { run: '', tasks: new Map<string, string>() };
+  const sent: Sent = { run: '', tasks: new Map(), attempts: new Set() };
   let endedAt: number | undefined;
   while (!options.signal.aborted) {
     const progress = await progressOf(options);
     if (!progress) return;
     waker.watch(progress.tasks);
-    yield* taskEvents(options, progress.tasks, sent.tasks);
+    yield* taskEvents(options, progress.tasks, sent);
     if (progress.ended) endedAt ??= options.now();
     const over = await isOver(options, progress, endedAt);
     // Lines may have come between reading them and asking whether the log has ended.
@@ -193,7 +192,7 @@ async function* follow(
 }
 
 /** Sent when it differs from the one before. The final one comes after the last line. */
-function* runEvent(view: RunView, sent: { run: string }): Generator<string> {
+function* runEvent(view: RunView, sent: Sent): Generator<string> {
   const text = event('run', view);
   if (text === sent.run) return;
   sent.run = text;
@@ -201,19 +200,36 @@ function* runEvent(view: RunView, sent: { run: string }): Generator<string> {
 }
 
 async function* lastLines(options: FollowOptions, tasks: readonly TaskRecord[]): AsyncGenerator<string> {
-  for (const task of tasks) if (task.epoch > 0) yield* newLines(options, task);
+  for (const task of tasks) for (const ref of attemptsOf(task)) yield* newLines(options, task, ref);
 }
+
+interface Sent {
+  /** The last event about the run. */
+  run: string;
+  /** State and attempt, by task. */
+  readonly tasks: Map<string, string>;
+  /** Attempts that are over: what trails of their logs is read once more at the end. */
+  readonly attempts: Set<string>;
+}
+
+/** The current attempt of a task each time, those before it once. */
+const attemptsToRead = (task: TaskRecord, { attempts }: Sent): readonly AttemptRef[] =>
+  attemptsOf(task).filter((ref) => {
+    if (ref.epoch === task.epoch) return true;
+    const key = attemptKey(ref);
+    return !attempts.has(key) && attempts.add(key);
+  });
 
 async function* taskEvents(
   options: FollowOptions,
   tasks: readonly TaskRecord[],
-  sent: Map<string, string>,
+  sent: Sent,
 ): AsyncGenerator<string> {
   for (const task of tasks) {
-    if (task.epoch > 0) yield* newLines(options, task);
+    for (const ref of attemptsToRead(task, sent)) yield* newLines(options, task, ref);
     const state = `${task.state}/${task.epoch}`;
-    if (sent.get(task.id) === state || task.state === 'Pending') continue;
-    sent.set(task.id, state);
+    if (sent.tasks.get(task.id) === state || task.state === 'Pending') continue;
+    sent.tasks.set(task.id, state);
     yield event('task', await viewTask(options.sources.logs, task));
   }
 }

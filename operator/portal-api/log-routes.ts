@@ -1,16 +1,22 @@
 import { Readable } from 'node:stream';
 import { Closed, Flag, Integer, Maybe, Text, type Static } from '@outrider/schema';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { TaskRecord } from '../ledger/records.ts';
+import type { AttemptRef, TaskRecord } from '../ledger/records.ts';
+import type { LogLine } from '../logs/contract.ts';
 import { logEnd } from './log-end.ts';
 import { followRun, lineView } from './follow.ts';
 import type { Guard } from './guard.ts';
-import { findRun, tasksOf, type Sources } from './reader.ts';
+import { attemptsOf, findRun, tasksOf, type Sources } from './reader.ts';
 
 const RunParams = Closed({ namespace: Text({ maxLength: 63 }), name: Text({ maxLength: 253 }) });
 type RunParams = Static<typeof RunParams>;
+const Attempt = (others: string) =>
+  Maybe(
+    Integer({ description: `Only this attempt of each task; ${others}.`, minimum: 1, maximum: 1_000_000 }),
+  );
 const LogQuery = Closed({
   step: Maybe(Text({ description: 'Only this step.', maxLength: 63 })),
+  attempt: Attempt('each of the last 20 when absent, one after the other; not with follow'),
   follow: Maybe(
     Flag({ description: 'Server-sent events until the run has ended; else NDJSON of what is there.' }),
   ),
@@ -23,7 +29,7 @@ const LogQuery = Closed({
   ),
   limit: Maybe(
     Integer({
-      description: 'At most this many lines for each task, the last ones.',
+      description: 'At most this many lines for each task, the last ones of its last attempt.',
       minimum: 1,
       maximum: 1_000_000,
     }),
@@ -33,6 +39,7 @@ type LogQuery = Static<typeof LogQuery>;
 const RawQuery = Closed({
   step: Maybe(Text({ description: 'Only this step.', maxLength: 63 })),
   target: Maybe(Text({ description: 'Only this target.', maxLength: 253 })),
+  attempt: Attempt('the last one when absent'),
 });
 type RawQuery = Static<typeof RawQuery>;
 
@@ -62,28 +69,37 @@ interface Reading {
   readonly signal: AbortSignal;
 }
 
+async function* linesOf(
+  logs: Sources['logs'],
+  ref: AttemptRef,
+  limit: number | undefined,
+): AsyncGenerator<LogLine> {
+  let from = limit === undefined ? 0 : Math.max(0, (await logs.state(ref)).lines - limit);
+  for (;;) {
+    const page = await logs.lines(ref, { from, limit: pageLines });
+    yield* page;
+    from += page.length;
+    if (page.length < pageLines) return;
+  }
+}
+
 async function* storedLines(reading: Reading, query: LogQuery): AsyncGenerator<string> {
   const { sources, params } = reading;
   const run = findRun(sources, params.namespace, params.name);
   const known = await sources.ledger.readRun(run.metadata.uid);
   for (const task of tasksOf(known, run, query.step)) {
-    if (task.epoch === 0) continue;
     await logEnd(task, { ...reading, logs: sources.logs });
-    const ref = { task: task.id, epoch: task.epoch };
-    const { lines } = await sources.logs.state(ref);
-    let from = query.limit === undefined ? 0 : Math.max(0, lines - query.limit);
-    for (;;) {
-      const page = await sources.logs.lines(ref, { from, limit: pageLines });
-      for (const line of page) yield `${JSON.stringify(lineView(task, line))}\n`;
-      from += page.length;
-      if (page.length < pageLines) break;
-    }
+    // The last lines are those of the last attempt.
+    const attempt = query.attempt ?? (query.limit === undefined ? undefined : task.epoch);
+    for (const ref of attemptsOf(task, attempt))
+      for await (const line of linesOf(sources.logs, ref, query.limit))
+        yield `${JSON.stringify(lineView(task, ref, line))}\n`;
   }
 }
 
 /** Bytes bear no labels, so those of a step are not mixed with those of its verify. */
-const isRead = ({ epoch, probeOf, target }: TaskRecord, wanted: string | undefined): boolean =>
-  epoch > 0 && probeOf === null && (wanted === undefined || target === wanted);
+const isRead = ({ probeOf, target }: TaskRecord, wanted: string | undefined): boolean =>
+  probeOf === null && (wanted === undefined || target === wanted);
 
 async function* rawBytes(reading: Reading, query: RawQuery): AsyncGenerator<Uint8Array> {
   const { sources, params } = reading;
@@ -92,8 +108,7 @@ async function* rawBytes(reading: Reading, query: RawQuery): AsyncGenerator<Uint
   for (const task of tasksOf(known, run, query.step)) {
     if (!isRead(task, query.target)) continue;
     await logEnd(task, { ...reading, logs: sources.logs });
-    const ref = { task: task.id, epoch: task.epoch };
-    yield* sources.logs.raw(ref);
+    for (const ref of attemptsOf(task, query.attempt ?? task.epoch)) yield* sources.logs.raw(ref);
   }
 }
 

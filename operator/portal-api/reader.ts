@@ -1,5 +1,6 @@
 import type { Runner, WorkflowRun } from '@outrider/kinds';
 import type { DecisionView, RunDetails, TaskView } from '@outrider/portal';
+import type { AttemptRef } from '@outrider/protocol';
 import type { Board } from '../dispatch/board.ts';
 import type { RunnerDirectory } from '../dispatch/contract.ts';
 import type { Cache } from '../kube/contract.ts';
@@ -87,6 +88,16 @@ export const inOrder = (tasks: readonly TaskRecord[]): TaskRecord[] =>
   [...tasks].sort(
     (a, b) => a.stepIndex - b.stepIndex || a.target.localeCompare(b.target) || isProbe(a) - isProbe(b),
   );
+
+/** A step that failed and was lost as often as it may has eleven; an offer that nobody took has a number, too. */
+const mostAttempts = 20;
+
+/** Attempts of a task whose logs are read, oldest first: the one that is asked for, else the last ones. */
+export const attemptsOf = ({ id, epoch }: TaskRecord, asked?: number): readonly AttemptRef[] => {
+  if (asked !== undefined) return asked > 0 && asked <= epoch ? [{ task: id, epoch: asked }] : [];
+  const first = Math.max(1, epoch - mostAttempts + 1);
+  return Array.from({ length: epoch - first + 1 }, (_, index) => ({ task: id, epoch: first + index }));
+};
 
 /** @throws OutriderError NotFound when the step is not one of the run's. */
 export const tasksOf = (

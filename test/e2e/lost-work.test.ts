@@ -77,6 +77,12 @@ test('a step whose verify script says that it was not done is executed again', a
   const run = await stack.waitForEnd(name);
   expect(stepOf(run)).toMatchObject({ phase: 'Succeeded', runner: 'spare', attempts: 2 });
   expect(witness.executions()).toBe(2);
+  const verified = 'only (verify) | it was not\n';
+  const all = `only | begun\nonly#2 | begun\nonly#2 | ended\n${verified}`;
+  for (const flags of [[], ['-f']]) expect(await stack.mustCli('logs', name, ...flags)).toBe(all);
+  expect(await stack.mustCli('logs', name, '--attempt', '1')).toBe(`only | begun\n${verified}`);
+  expect(await stack.mustCli('logs', name, '--attempt', '1', '--raw')).toBe('begun\n');
+  expect(await stack.mustCli('logs', name, '--raw')).toBe('begun\nended\n');
 });
 
 test('a step whose verify script gives no answer waits for a person', async () => {
