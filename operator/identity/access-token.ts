@@ -1,9 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { SignJWT, jwtVerify, type JWTPayload } from 'jose';
+import { KeyObject, createHash, createPublicKey, randomUUID } from 'node:crypto';
 import type { TokenResponse } from '@outrider/protocol';
 import { BoundedMap } from './bounded-map.ts';
 import type { SigningKey } from './key-material.ts';
 import { oauthError } from './oauth-error.ts';
+import type { PublicKey } from './public-key.ts';
+import { readPart, signJson, splitJws, verifySignedJson, type JsonObject } from './signed-json.ts';
 
 export interface AccessTokenOptions {
   readonly key: SigningKey;
@@ -16,14 +17,11 @@ export interface AccessTokenOptions {
   readonly capacity?: number;
 }
 
-export interface AccessTokenClaims extends JWTPayload {
+export interface AccessTokenClaims extends JsonObject {
   readonly sub: string;
   readonly cnf: { readonly jkt: string };
-}
-
-interface Verified {
-  readonly claims: AccessTokenClaims;
-  readonly expiresAt: number;
+  /** Seconds since the Unix epoch. */
+  readonly exp: number;
 }
 
 const refuse = (why: string) =>
@@ -32,10 +30,11 @@ const refuse = (why: string) =>
     action: 'Get a new one from the token endpoint.',
   });
 
-const hasBinding = (claims: JWTPayload): claims is AccessTokenClaims => {
-  const { cnf } = claims;
+const hasBinding = (claims: JsonObject): claims is AccessTokenClaims => {
+  const { cnf, sub, exp } = claims;
   return (
-    typeof claims.sub === 'string' &&
+    typeof sub === 'string' &&
+    typeof exp === 'number' &&
     typeof cnf === 'object' &&
     cnf !== null &&
     'jkt' in cnf &&
@@ -46,41 +45,47 @@ const hasBinding = (claims: JWTPayload): claims is AccessTokenClaims => {
 /** Key-bound access tokens (RFC 9068, RFC 9449) that this operator issues and reads itself. */
 export class AccessTokens {
   readonly #options: AccessTokenOptions;
-  readonly #verified: BoundedMap<string, Verified>;
+  readonly #verified: BoundedMap<string, AccessTokenClaims>;
+  readonly #private: KeyObject;
+  readonly #public: PublicKey;
 
   constructor(options: AccessTokenOptions) {
     this.#options = options;
     this.#verified = new BoundedMap(options.capacity ?? 20_000);
+    this.#private = KeyObject.from(options.key.privateKey);
+    this.#public = { key: createPublicKey(options.key.publicPem), thumbprint: options.key.kid };
   }
 
   /** @param binding.thumbprint Of the key that every request with this token must be signed by. */
-  async issue(
+  issue(
     binding: { subject: string; thumbprint: string },
     claims: Readonly<Record<string, unknown>>,
-  ): Promise<TokenResponse> {
+  ): TokenResponse {
     const { key, issuer, audience, lifetimeMs, now } = this.#options;
     const issuedAt = Math.floor(now() / 1000);
     const lifetime = Math.floor(lifetimeMs / 1000);
-    const token = await new SignJWT({ ...claims, cnf: { jkt: binding.thumbprint } })
-      .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: key.kid })
-      .setIssuer(issuer)
-      .setAudience(audience)
-      .setSubject(binding.subject)
-      .setJti(randomUUID())
-      .setIssuedAt(issuedAt)
-      .setExpirationTime(issuedAt + lifetime)
-      .sign(key.privateKey);
+    const { subject, thumbprint } = binding;
+    const stated = {
+      ...claims,
+      cnf: { jkt: thumbprint },
+      iss: issuer,
+      aud: audience,
+      sub: subject,
+      jti: randomUUID(),
+      iat: issuedAt,
+      exp: issuedAt + lifetime,
+    };
+    const token = signJson({ alg: 'EdDSA', typ: 'at+jwt', kid: key.kid }, stated, this.#private);
+    this.#remember(token, stated);
     return { access_token: token, token_type: 'DPoP', expires_in: lifetime };
   }
 
   /** Verifies a signature once and remembers it, by the token's hash, until it expires. @throws OutriderError Unauthenticated. */
-  async verify(token: string): Promise<AccessTokenClaims> {
-    const hash = createHash('sha256').update(token).digest('base64');
-    const known = this.#verified.get(hash);
-    if (known && known.expiresAt > this.#options.now()) return known.claims;
-    if (known) this.#verified.delete(hash);
-    const claims = await this.#check(token);
-    this.#verified.set(hash, { claims, expiresAt: (claims.exp ?? 0) * 1000 });
+  verify(token: string): AccessTokenClaims {
+    const known = this.#verified.get(hashOf(token));
+    if (known && this.#isCurrent(known)) return known;
+    const claims = this.#check(token);
+    this.#remember(token, claims);
     return claims;
   }
 
@@ -94,24 +99,24 @@ export class AccessTokens {
     });
   }
 
-  async #check(token: string): Promise<AccessTokenClaims> {
-    const { key, issuer, audience, now } = this.#options;
-    let claims: JWTPayload;
-    try {
-      const verified = await jwtVerify(token, key.publicKey, {
-        algorithms: ['EdDSA'],
-        typ: 'at+jwt',
-        issuer,
-        audience,
-        requiredClaims: ['exp'],
-        currentDate: new Date(now()),
-      });
-      claims = verified.payload;
-    } catch (error) {
-      const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
-      throw refuse(expired ? 'it has expired' : 'it is not one of this operator, or not for this API');
-    }
+  #isCurrent({ exp }: AccessTokenClaims): boolean {
+    return exp * 1000 > this.#options.now();
+  }
+
+  #remember(token: string, claims: AccessTokenClaims): void {
+    this.#verified.set(hashOf(token), claims);
+  }
+
+  #check(token: string): AccessTokenClaims {
+    const { issuer, audience } = this.#options;
+    const header = readPart(splitJws(token)?.[0] ?? '');
+    const claims = verifySignedJson(token, this.#public);
+    if (!claims || header?.['typ'] !== 'at+jwt' || claims['iss'] !== issuer || claims['aud'] !== audience)
+      throw refuse('it is not one of this operator, or not for this API');
     if (!hasBinding(claims)) throw refuse('it is not bound to a key');
+    if (!this.#isCurrent(claims)) throw refuse('it has expired');
     return claims;
   }
 }
+
+const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64');

@@ -51,6 +51,17 @@ const refused = (why: string) => ({
 });
 
 describe('a DPoP proof', () => {
+  it('that one replica has taken is worth nothing at another, which asks for a nonce of its own', async () => {
+    const other = new DpopVerifier(() => now);
+    const context = { method: 'POST', url, authorization: undefined, dpop: await proof() };
+    verifier.verify(context, { thumbprint });
+    await expect(async () => other.verify(context, { thumbprint })).rejects.toMatchObject({
+      details: { oauthError: 'use_dpop_nonce' },
+    });
+    const anew = { ...context, dpop: await proof({ claims: { nonce: other.nonce() } }) };
+    other.verify(anew, { thumbprint });
+  });
+
   it('is accepted once', async () => {
     const context = { method: 'POST', url, authorization: undefined, dpop: await proof() };
     verifier.verify(context, { thumbprint });

@@ -78,7 +78,7 @@ export const createPortalIdentity = (options: PortalIdentityOptions): PortalIden
 
   const authenticate = async (proof: ProofContext): Promise<PortalUser> => {
     const accessToken = AccessTokens.fromHeader(proof.authorization);
-    const claims = await tokens.verify(accessToken);
+    const claims = tokens.verify(accessToken);
     dpop.verify(proof, { thumbprint: claims.cnf.jkt, accessToken });
     return { username: claims.sub, groups: texts(claims['groups']) };
   };

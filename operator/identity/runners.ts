@@ -70,7 +70,7 @@ export const createRunnerIdentity = async (options: RunnerIdentityOptions): Prom
 
   const authenticate = async (proof: ProofContext): Promise<AuthenticatedRunner> => {
     const accessToken = AccessTokens.fromHeader(proof.authorization);
-    const claims = await tokens.verify(accessToken);
+    const claims = tokens.verify(accessToken);
     const runner = toRunner(claims);
     if (revoked.has(runner.clientId)) throw runnerRevoked(runner);
     dpop.verify(proof, { thumbprint: claims.cnf.jkt, accessToken });

@@ -1,4 +1,4 @@
-import { verify } from 'node:crypto';
+import { sign, verify, type KeyObject } from 'node:crypto';
 import { clientAlgorithms, type PublicKey } from './public-key.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -40,4 +40,11 @@ export const verifySignedJson = (jws: string, key: PublicKey): JsonObject | unde
   const signed = Buffer.from(`${head}.${payload}`, 'latin1');
   if (!verify(null, signed, key.key, Buffer.from(signature, 'base64url'))) return undefined;
   return readPart(payload);
+};
+
+/** A compact JWS over this JSON, by an Ed25519 key. */
+export const signJson = (header: { alg: 'EdDSA' } & JsonObject, payload: object, key: KeyObject): string => {
+  const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const input = `${encode(header)}.${encode(payload)}`;
+  return `${input}.${sign(null, Buffer.from(input, 'latin1'), key).toString('base64url')}`;
 };

@@ -57,7 +57,7 @@ export class TokenEndpoint {
     // The proof first: an answer of use_dpop_nonce must leave the assertion unused, so that it can be sent again.
     this.#dpop.verify(proof, { thumbprint });
     this.#assertions.verify(form['client_assertion'] ?? '', grantee.key, proof.url);
-    const token = await this.#tokens.issue({ subject: grantee.subject, thumbprint }, grantee.claims);
+    const token = this.#tokens.issue({ subject: grantee.subject, thumbprint }, grantee.claims);
     return { token, dpopNonce: this.#dpop.nonce() };
   }
 }

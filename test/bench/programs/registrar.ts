@@ -56,7 +56,7 @@ const register = async ({ dataDir, count, file }: Registration): Promise<void> =
     });
     const tokens = issuers[index % ages];
     const claims = { namespace: benchNamespace, name, local: false };
-    const token = await tokens?.issue({ subject: clientId, thumbprint: clientId }, claims);
+    const token = tokens?.issue({ subject: clientId, thumbprint: clientId }, claims);
     return { name, clientId, x, d, token: token?.access_token ?? '', expiresIn: token?.expires_in ?? 0 };
   };
   const made: Credentials[] = [];
