@@ -15,6 +15,7 @@ import type { KubeClient } from './kube/contract.ts';
 import { createEventRecorder } from './kube/events.ts';
 import type { Logger } from './kube/logger.ts';
 import { createStatusWriter } from './kube/status-writer.ts';
+import type { Leading } from './leading.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { startLoginReconciler } from './logins/reconciler.ts';
 import type { MetricsServer } from './metrics/server.ts';
@@ -149,7 +150,7 @@ const startApis = async (
   return [runnerApi, portalApi];
 };
 
-/** Everything that one replica does for all. */
+/** Everything that one replica does for all. What has begun is ended again when the rest cannot begin. */
 const startLeader = async (options: ServeOptions, parts: Parts, given: Shared) => {
   const { caches, engine } = parts;
   const { client, config, logger } = options;
@@ -166,14 +167,19 @@ const startLeader = async (options: ServeOptions, parts: Parts, given: Shared) =
     now,
   });
   const controllers = startReconcilers(options, parts, { given, ledger });
-  const leading = await engine.lead(ledger);
-  return {
-    stop: async () => {
-      await Promise.all(controllers.map((controller) => controller.stop()));
-      await leading.stop();
-      await keeper.stop();
-    },
+  let leading: Leading | undefined;
+  const stop = async (): Promise<void> => {
+    await Promise.all(controllers.map((controller) => controller.stop()));
+    await leading?.stop();
+    await keeper.stop();
   };
+  try {
+    leading = await engine.lead(ledger);
+    return { stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 };
 
 const aborted = (signal: AbortSignal): Promise<void> =>

@@ -245,6 +245,7 @@ export const createDispatch = (options: DispatchOptions): Dispatch => {
     closeSession: async (runner, request) => {
       const session = await check(runner, request);
       session.closed = true;
+      session.lastContact = now();
       session.poll?.drop();
       sessions.changed(session);
     },
