@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PollResponse } from '@outrider/protocol';
 import { problemOf, toAnswer } from '../http/errors.ts';
+import type { OpenPolls } from './open-polls.ts';
 import { errorWords } from './words.ts';
 
 /** Proxies and NATs close a connection that is silent for long; a runner takes 15 s of silence for a broken one. */
@@ -11,76 +12,56 @@ const nothing: PollResponse = { offers: [], cancels: [] };
 export interface PollContext {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  /** Aborted when the server stops. */
-  readonly stopping: AbortSignal;
-  readonly keepaliveMs: number;
+  readonly polls: OpenPolls;
 }
 
-/** Aborts when the client goes away before its answer, or the server stops. */
-const endSignal = ({ reply, stopping }: PollContext): AbortSignal => {
-  const gone = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort();
-  });
-  return AbortSignal.any([gone.signal, stopping]);
-};
-
-/** The answer, or what stands for it: an ended poll has nothing to say, and an error is said in its own member. */
-const settle = async (
-  work: Promise<PollResponse>,
-  context: PollContext,
-  signal: AbortSignal,
-): Promise<PollResponse> => {
-  try {
-    return await work;
-  } catch (error) {
-    if (signal.aborted) return nothing;
-    const { code, message, action } = problemOf(toAnswer(error, context.request, errorWords));
-    return { ...nothing, error: { code, message, action } };
-  }
-};
-
-/** Status and headers go out at once, a space each few seconds, and the JSON object when there is one. */
-const stream = async (context: PollContext, answer: Promise<PollResponse>): Promise<void> => {
-  const { reply } = context;
+/** Status and headers go out with the first white space; the JSON object follows when there is one. */
+const beginStream = ({ reply }: PollContext): void => {
   const { raw } = reply;
   const headers = reply.getHeaders();
   reply.hijack();
   for (const [name, value] of Object.entries(headers)) if (value !== undefined) raw.setHeader(name, value);
   raw.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
-  raw.write(' ');
-  const timer = setInterval(() => raw.write(' '), context.keepaliveMs);
-  try {
-    const body = await answer;
-    raw.end(JSON.stringify(body));
-  } finally {
-    clearInterval(timer);
-  }
+};
+
+/** The status has been sent, so what went wrong is said in the answer's own member. */
+const lateError = (error: unknown, request: FastifyRequest): PollResponse => {
+  const { code, message, action } = problemOf(toAnswer(error, request, errorWords));
+  return { ...nothing, error: { code, message, action } };
 };
 
 /**
  * Answers a poll. One that is over before the first keepalive byte is an ordinary answer, with its own status; later errors
- * stand in `error`.
+ * stand in `error`. An ended poll has nothing to say.
  */
 export const answerPoll = async (
   context: PollContext,
   poll: (signal: AbortSignal) => Promise<PollResponse>,
 ): Promise<PollResponse | FastifyReply> => {
-  const signal = endSignal(context);
-  const work = poll(signal);
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<'silent'>((resolve) => {
-    timer = setTimeout(resolve, context.keepaliveMs, 'silent');
+  const { request, reply } = context;
+  const { raw } = reply;
+  let streaming = false;
+  const open = context.polls.add({
+    onSilence: () => {
+      if (!streaming) beginStream(context);
+      streaming = true;
+      raw.write(' ');
+    },
   });
+  const { signal } = open.gone;
+  raw.once('close', () => {
+    if (!raw.writableFinished) open.gone.abort();
+  });
+  let body: PollResponse;
   try {
-    const first = await Promise.race([work, silence]);
-    if (first !== 'silent') return first;
+    body = await poll(signal);
   } catch (error) {
-    if (signal.aborted) return nothing;
-    throw error;
+    if (!streaming && !signal.aborted) throw error;
+    body = signal.aborted ? nothing : lateError(error, request);
   } finally {
-    clearTimeout(timer);
+    open.close();
   }
-  await stream(context, settle(work, context, signal));
-  return context.reply;
+  if (!streaming) return body;
+  raw.end(JSON.stringify(body));
+  return reply;
 };

@@ -20,6 +20,7 @@ import { generationMismatch } from '../dispatch/errors.ts';
 import type { AuthenticatedRunner, Dispatch } from '../dispatch/contract.ts';
 import type { RunnerIdentity } from '../identity/contract.ts';
 import { version } from '../version.ts';
+import type { OpenPolls } from './open-polls.ts';
 import { answerPoll } from './poll.ts';
 import { proofOf } from '../http/proof.ts';
 
@@ -33,8 +34,7 @@ export interface RouteOptions {
   readonly dispatch: Dispatch;
   /** The ledger's current generation, for log uploads, which name it in a header. */
   readonly generation: () => string;
-  readonly stopping: AbortSignal;
-  readonly keepaliveMs: number;
+  readonly polls: OpenPolls;
 }
 
 const perMinute = (max: number) => ({ rateLimit: { max, timeWindow: 60_000 } });
@@ -156,7 +156,7 @@ export const dispatchRoutes = (app: FastifyInstance, options: RouteOptions): voi
     async (request) => dispatch.openSession(caller(request), request.body),
   );
   app.post<{ Body: PollRequest }>(paths.poll, { schema: { body: PollRequest } }, (request, reply) =>
-    answerPoll({ ...options, request, reply }, (signal) =>
+    answerPoll({ request, reply, polls: options.polls }, (signal) =>
       dispatch.poll(caller(request), request.body, signal),
     ),
   );

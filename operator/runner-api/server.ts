@@ -5,6 +5,7 @@ import type { Dispatch } from '../dispatch/contract.ts';
 import type { RunnerIdentity } from '../identity/contract.ts';
 import type { Logger } from '../kube/logger.ts';
 import { answerErrors } from '../http/errors.ts';
+import { OpenPolls } from './open-polls.ts';
 import { keepaliveMs } from './poll.ts';
 import { errorWords } from './words.ts';
 import { createHostCheck } from '../http/proof.ts';
@@ -87,8 +88,10 @@ export const startRunnerApi = async (options: RunnerApiOptions): Promise<RunnerA
   await app.register(rateLimit, { global: false });
   const routes: RouteOptions = {
     ...options,
-    stopping: stopping.signal,
-    keepaliveMs: options.keepaliveMs ?? keepaliveMs,
+    polls: new OpenPolls({
+      stopping: stopping.signal,
+      keepaliveMs: options.keepaliveMs ?? keepaliveMs,
+    }),
   };
   await app.register(async (scope) => identityRoutes(scope, routes));
   await app.register(async (scope) => dispatchRoutes(scope, routes));
