@@ -43,34 +43,49 @@ test('a runner killed amid a local-exec step ends what it left, says Lost and do
   expect([witness.executions(), witness.ends()]).toEqual([1, 0]);
 });
 
-test('a runner killed amid an ssh-exec step says Lost and does not run it again', async () => {
+test('a runner killed amid an ssh-exec step goes on with it after its restart, to its true end', async () => {
   const runner = await startTagged('ssh');
   const { name, witness } = await startWitnessed(stack, 'killed-ssh', {
+    node: 'ssh-exec',
+    target: ssh.target,
+    runner: { tags: ['ssh'] },
+    script: 'echo to stderr >&2; exit 7',
+  });
+  await witness.begun();
+  await killed(runner.process);
+  // It ends while nobody looks.
+  witness.open();
+  await waitFor('the script to end', () => witness.ends() === 1);
+  await runner.restart();
+  const run = await stack.waitForEnd(name);
+  expect(stepOf(run)).toMatchObject({
+    phase: 'Failed',
+    reason: 'NonZeroExit',
+    exitCode: 7,
+    attempts: 1,
+  });
+  expect(await stack.mustCli('logs', name, '--raw')).toBe('begun\nended\nto stderr\n');
+  expect(witness.executions()).toBe(1);
+  await waitFor('the spool to go', () => ssh.sshd.processes().length === 0);
+});
+
+test('a runner killed amid an ssh-exec step can still cancel it after its restart', async () => {
+  const runner = await startTagged('ssh');
+  const { name, witness } = await startWitnessed(stack, 'cancelled-ssh', {
     node: 'ssh-exec',
     target: ssh.target,
     runner: { tags: ['ssh'] },
   });
   await witness.begun();
   await killed(runner.process);
+  await stack.mustCli('cancel', name);
+  expect(ssh.sshd.processes()).not.toEqual([]);
   await runner.restart();
   const run = await stack.waitForEnd(name);
-  expect(stepOf(run)).toMatchObject({
-    phase: 'Failed',
-    reason: 'Lost',
-    message:
-      'The runner was restarted while this ran; whether what it left behind still runs could not be checked.',
-    attempts: 1,
-  });
-  // The runner is at work again, and yet the step is not: neither by itself nor when other work comes.
-  const after = await startWitnessed(stack, 'after', {
-    node: 'ssh-exec',
-    target: ssh.target,
-    runner: { tags: ['ssh'] },
-  });
-  after.witness.open();
-  expect((await stack.waitForEnd(after.name)).status?.phase).toBe('Succeeded');
-  expect(witness.executions()).toBe(1);
-  witness.open();
+  expect(ssh.sshd.processes().filter(({ command }) => command.includes('script'))).toEqual([]);
+  expect(stepOf(run)).toMatchObject({ phase: 'Cancelled', reason: 'Cancelled', attempts: 1 });
+  expect(stepOf(run).message).toBe('The step was cancelled, and nothing of it is left running.');
+  expect([witness.executions(), witness.ends()]).toEqual([1, 0]);
 });
 
 test('a runner that is stopped finishes what runs, takes nothing new, and is Offline as Drained', async () => {

@@ -10,7 +10,9 @@ import { waitFor } from '../servers/wait.ts';
 import { folderOf, run, sshAttempt, type SshMore } from './ssh-fixture.ts';
 
 /** Login shells that a target's user may have; they hand the bootstrap to /bin/sh. */
-const SHELLS = ['/bin/dash', '/bin/bash', '/bin/busybox'].filter((shell) => existsSync(shell));
+const SHELLS = ['/bin/dash', '/bin/bash', '/bin/busybox', '/bin/zsh', '/bin/tcsh'].filter((shell) =>
+  existsSync(shell),
+);
 
 const ssh = (input: NodeInput, more: SshMore, on: Sshd): TestContext => sshAttempt(on, input, more);
 

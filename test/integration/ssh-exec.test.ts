@@ -112,6 +112,7 @@ describe('output', () => {
     expect((await result).outcome).toBe('Succeeded');
     expect(attempt.stderr()).toBe(`${hash.digest('hex')}  -\n`);
     expect(taken).toBe(Math.floor(80_000_000 / 79) + 80_000_000);
+    await waitFor('the spool to go', () => !existsSync(folderOf(attempt)));
   });
 
   test('a background process that holds it does not hold up the step', async () => {

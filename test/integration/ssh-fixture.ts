@@ -1,5 +1,5 @@
-import { execute } from '@outrider/nodes/ssh-exec/execute';
-import type { ExecutorResult } from '@outrider/nodes/contract';
+import { execute, reattach } from '@outrider/nodes/ssh-exec/execute';
+import type { ExecutorResult, OutputOffsets } from '@outrider/nodes/contract';
 import { testContext, type TestContext, type TestContextOptions } from '@outrider/nodes/test-context';
 import type { Connection, NodeInput } from '@outrider/protocol';
 import type { Sshd } from '../servers/sshd.ts';
@@ -28,3 +28,18 @@ export async function run(attempt: TestContext): Promise<ExecutorResult> {
 
 /** The private folder on the target. */
 export const folderOf = (attempt: TestContext): string => String(attempt.handles[0]?.['spool']);
+
+/** What a restarted runner does: `later` goes on with what `earlier` started, and has its output up to `from`. */
+export async function takeUp(
+  earlier: TestContext,
+  later: TestContext,
+  from: OutputOffsets = { stdout: 0, stderr: 0 },
+): Promise<ExecutorResult> {
+  const handle = earlier.handles[0];
+  if (handle === undefined) throw new Error('nothing was started');
+  try {
+    return await reattach({ ...later.context, attempt: earlier.context.attempt }, { handle, from });
+  } finally {
+    later.settle();
+  }
+}

@@ -14,6 +14,7 @@ const UNITS: Readonly<Record<string, readonly string[]>> = {
 
 /** Programs that count as the package, wherever they come from: Docker, for instance, has its own containerd. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  busybox: ['busybox'],
   containerd: ['containerd', 'ctr'],
   'containernetworking-plugins': ['/usr/lib/cni/ptp', '/usr/lib/cni/host-local', '/usr/lib/cni/loopback'],
   iproute2: ['ip'],

@@ -3,8 +3,10 @@ import { NODE_PACKAGES } from './node.ts';
 
 /** Debian packages of the servers that tests start without root. */
 const SERVER_PACKAGES = ['openssh-server', 'openssh-client', 'openssl', 'postgresql'] as const;
+/** Login shells of users that exist for one sshd only, which takes root. */
+const SHELL_PACKAGES = ['busybox', 'tcsh', 'zsh'] as const;
 /** As root, network namespaces and pods are made as well. */
-export const TEST_PACKAGES = [...SERVER_PACKAGES, ...NODE_PACKAGES] as const;
+export const TEST_PACKAGES = [...SERVER_PACKAGES, ...NODE_PACKAGES, ...SHELL_PACKAGES] as const;
 
 /**
  * Installs what tests need and is missing. Rejects, naming what to install, if that cannot be done: a test

@@ -24,6 +24,8 @@ export interface SshdOptions {
   /** Name of the network namespace to listen in. Root only. */
   readonly netns?: string;
   readonly maxSessions?: number;
+  /** Shell lines that prepare the server's own mount namespace, such as other mounts. Root only. */
+  readonly prepare?: readonly string[];
   /** Further lines of sshd_config. */
   readonly config?: readonly string[];
 }
@@ -57,9 +59,11 @@ export async function commandLine(place: Place): Promise<readonly [string, ...st
   const { folder, options } = place;
   const sshd = [SSHD, '-D', '-e', '-f', join(folder, 'sshd_config')] as const;
   if (process.getuid?.() !== 0) {
-    const asked = [options.hostname, options.netns, options.password].some((value) => value !== undefined);
+    const asked = [options.hostname, options.netns, options.password, options.prepare].some(
+      (value) => value !== undefined,
+    );
     if (asked || isPrivate(place)) {
-      throw new Error('a host name, network namespace, password or user of its own for sshd needs root');
+      throw new Error('a host name, namespace, password, mount or user of its own for sshd needs root');
     }
     return sshd;
   }
@@ -111,6 +115,6 @@ async function setupScript(place: Place): Promise<string> {
     );
   }
   if (options.hostname !== undefined) lines.push(`echo '${options.hostname}' >/proc/sys/kernel/hostname`);
-  lines.push('exec "$@"');
+  lines.push(...(options.prepare ?? []), 'exec "$@"');
   return `${lines.join('\n')}\n`;
 }

@@ -27,7 +27,7 @@ export interface RemoteKillReport extends KillReport {
 /** From TERM to KILL. */
 const GRACE_S = 5;
 /** For the whole call: grace, 5 s after KILL, and the way there and back on a slow line. */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 /** How often a lost target is looked for. */
 const RETRY_MS = 2_000;
 

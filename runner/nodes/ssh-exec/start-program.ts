@@ -176,6 +176,7 @@ if [ -e "$d/went" ]; then
   :
 else
   echo none 1<>"$d/ready"
+  wait $a 2>/dev/null
   rm -rf "$d"
   exit 125
 fi
@@ -190,7 +191,8 @@ echo "$c $n" 1<>"$d/exit.new"
 mv "$d/exit.new" "$d/exit"
 ring x
 cd /
-trap "" HUP INT TERM
+trap "" HUP INT
+trap - TERM
 sleep ${KEEP_S} &
 wait $! 2>/dev/null
 rm -rf "$d"
