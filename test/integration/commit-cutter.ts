@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
-/** Stands between a client and PostgreSQL, and can cut the line at a commit. */
+/** Stands between a client and PostgreSQL, and can cut the line at a commit or keep its answer back. */
 export interface CommitCutter {
   readonly port: number;
   /**
@@ -9,7 +9,9 @@ export interface CommitCutter {
    * before its answer reaches the client.
    */
   cutNext(when: 'Before' | 'After'): void;
-  /** Commits that were cut. */
+  /** Keeps back the answer to the next commit, which the server has made by then, until the returned function is called. */
+  holdNext(): () => void;
+  /** Commits that were cut or held. */
   cuts(): number;
   close(): void;
 }
@@ -18,8 +20,9 @@ export interface CommitCutter {
 const commitRequest = Buffer.from('COMMIT\0');
 
 export async function startCommitCutter(target: { host: string; port: number }): Promise<CommitCutter> {
-  let armed: 'Before' | 'After' | undefined;
+  let armed: 'Before' | 'After' | 'Hold' | undefined;
   let cuts = 0;
+  let release: () => void = () => undefined;
   const sockets = new Set<Socket>();
 
   const cut = (...pair: readonly Socket[]): void => {
@@ -29,7 +32,16 @@ export async function startCommitCutter(target: { host: string; port: number }):
   };
   const server = createServer((client) => {
     const upstream = connect(target);
-    let isCommitting = false;
+    let committing: 'After' | 'Hold' | undefined;
+    const held: Buffer[] = [];
+    const hold = (): void => {
+      cuts += 1;
+      upstream.pause();
+      release = () => {
+        client.write(Buffer.concat(held));
+        upstream.resume();
+      };
+    };
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       // A cut line is what this is for; the other side ends with it.
@@ -46,12 +58,21 @@ export async function startCommitCutter(target: { host: string; port: number }):
         cut(client, upstream);
         return;
       }
-      if (isCommit && armed === 'After') isCommitting = true;
+      if (isCommit && armed !== 'Before') {
+        committing = armed;
+        armed = undefined;
+      }
       upstream.write(chunk);
     });
     upstream.on('data', (chunk) => {
-      if (isCommitting && chunk.includes(commitRequest)) cut(client, upstream);
-      else client.write(chunk);
+      const isAnswer = committing !== undefined && chunk.includes(commitRequest);
+      if (!isAnswer) client.write(chunk);
+      else if (committing === 'After') cut(client, upstream);
+      else {
+        committing = undefined;
+        held.push(chunk);
+        hold();
+      }
     });
   });
   server.listen(0, '127.0.0.1');
@@ -61,6 +82,10 @@ export async function startCommitCutter(target: { host: string; port: number }):
     port: typeof address === 'object' && address !== null ? address.port : 0,
     cutNext: (when) => {
       armed = when;
+    },
+    holdNext: () => {
+      armed = 'Hold';
+      return () => release();
     },
     cuts: () => cuts,
     close: () => {

@@ -1,6 +1,5 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Ledger } from '@outrider/operator/ledger/ledger';
-import { startCommitCutter, type CommitCutter } from './commit-cutter.ts';
 import {
   databaseOf,
   now,
@@ -12,20 +11,6 @@ import {
 } from './ledger-postgres-fixture.ts';
 
 const postgres = usePostgres();
-const cutters: CommitCutter[] = [];
-afterEach(() => {
-  for (const cutter of cutters.splice(0)) cutter.close();
-});
-
-const cutterFor = async (url: string) => {
-  const direct = new URL(url);
-  const cutter = await startCommitCutter({ host: direct.hostname, port: Number(direct.port) });
-  cutters.push(cutter);
-  const through = new URL(url);
-  through.port = String(cutter.port);
-  return { cutter, through: through.toString() };
-};
-
 const entry = (number: number) => ({
   at: now + number,
   actor: 'test',
@@ -69,7 +54,7 @@ describe('a commit whose answer is lost', () => {
     'is found out about at the server and made exactly once (cut %s the server did it)',
     async (when) => {
       const url = await postgres.server.createDatabase();
-      const { cutter, through } = await cutterFor(url);
+      const { cutter, through } = await postgres.cutter(url);
       const ledger = await postgres.open(through, { writers: 1 });
       await ledger.audit(entry(0));
       for (let number = 1; number <= 20; number += 1) {
@@ -83,7 +68,7 @@ describe('a commit whose answer is lost', () => {
 
   test('gives the answer of the command that was made, not that of a repetition', async () => {
     const url = await postgres.server.createDatabase();
-    const { cutter, through } = await cutterFor(url);
+    const { cutter, through } = await postgres.cutter(url);
     const ledger = await postgres.open(through, { writers: 1 });
     const tasks = await readyRun(ledger, 'run', 3);
     const by = await openSession(ledger, runner('left'));

@@ -5,6 +5,7 @@ import { openPostgresLedger } from '@outrider/operator/ledger/postgres/open';
 import type { PostgresOptions } from '@outrider/operator/ledger/postgres/settings';
 import type { NewTask } from '@outrider/operator/ledger/records';
 import { startPostgres, type Postgres } from '../servers/postgres.ts';
+import { startCommitCutter, type CommitCutter } from './commit-cutter.ts';
 
 export const now = Date.UTC(2026, 10, 22, 12);
 export const leaseExpiresAt = now + 90_000;
@@ -15,17 +16,27 @@ export const graceMs = 900_000;
 export const usePostgres = () => {
   let postgres: Postgres;
   const opened: Ledger[] = [];
+  const cutters: CommitCutter[] = [];
   let replicas = 0;
   beforeAll(async () => {
     postgres = await startPostgres();
   });
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((ledger) => ledger.close()));
+    for (const cutter of cutters.splice(0)) cutter.close();
   });
   afterAll(() => postgres.stop());
   return {
     get server() {
       return postgres;
+    },
+    /** A way to this database that can be cut, and its URL. */
+    cutter: async (url: string): Promise<{ cutter: CommitCutter; through: string }> => {
+      const through = new URL(url);
+      const cutter = await startCommitCutter({ host: through.hostname, port: Number(through.port) });
+      cutters.push(cutter);
+      through.port = String(cutter.port);
+      return { cutter, through: through.toString() };
     },
     /** One more operator on this database. */
     open: async (url: string, options: Partial<PostgresOptions> = {}): Promise<Ledger> => {

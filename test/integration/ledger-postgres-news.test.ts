@@ -47,6 +47,43 @@ describe('news of other operators', () => {
     expect([...toOther.values()]).toEqual(['Ready', 'Ready']);
   });
 
+  test('are never its own, which a look meets, too', async () => {
+    const { one, other } = await two(20);
+    const toOne = listen(one);
+    const toOther = listen(other);
+    const [task = ''] = await readyRun(one, 'run', 1);
+    await vi.waitFor(() => expect(toOther.get(task)).toBe('Ready'));
+    // Looks follow one another: by the time of the next news there was one after the last commit.
+    const [next = ''] = await readyRun(other, 'run-next', 1);
+    await vi.waitFor(() => expect(toOne.get(next)).toBe('Ready'));
+    expect([...toOne.keys()]).toEqual([next]);
+  });
+
+  test('that follow on its own commit are told after the answer to that, however late it comes', async () => {
+    const url = await postgres.server.createDatabase();
+    const { cutter, through } = await postgres.cutter(url);
+    const one = await postgres.open(through, { writers: 1, sweepMs: 20 });
+    const other = await postgres.open(url);
+    const [task = ''] = await readyRun(one, 'run', 1);
+    const [witness = ''] = await readyRun(one, 'run-witness', 1);
+    const by = await openSession(one, runner('left'));
+    const seen: string[] = [];
+    one.onChange((tasks) => seen.push(...tasks.map(({ id, state }) => `${id} ${state} told`)));
+    const release = cutter.holdNext();
+    const offered = offer(one, by, [task]).then((answer) => {
+      for (const { id, state } of answer.tasks) seen.push(`${id} ${state} answered`);
+    });
+    await vi.waitFor(async () => expect((await other.readTask(task))?.state).toBe('Offered'));
+    await accept(other, by, [task]);
+    await offer(other, by, [witness]);
+    await vi.waitFor(() => expect(seen).toEqual([`${witness} Offered told`]));
+    release();
+    await offered;
+    await vi.waitFor(() =>
+      expect(seen).toEqual([`${witness} Offered told`, `${task} Offered answered`, `${task} Claimed told`]),
+    );
+  });
+
   test('of more tasks than a notification can name come all the same', async () => {
     const { one, other } = await two(600_000);
     const told = listen(other);

@@ -156,20 +156,19 @@ describe('two operators', () => {
 
   test('make one run of a resource that both see, and bind a token to one key', async () => {
     const { one, other } = await two();
+    const names = Array.from({ length: 40 }, (_, index) => `patch-${index}`);
     const twins = await Promise.all(
-      [one, other, one, other].map((ledger, index) =>
-        ledger.createRun({
-          run: newRun(`uid-${index}`, now, { name: 'patch', specDigest: 'same' }),
-          tasks: [],
-        }),
+      [one, other].flatMap((ledger, index) =>
+        names.map((name) =>
+          ledger.createRun({
+            run: newRun(`${name}-${index}`, now, { name, specDigest: 'same' }),
+            tasks: [],
+          }),
+        ),
       ),
     );
-    expect(twins.map(({ outcome }) => outcome).toSorted()).toEqual([
-      'AlreadyRan',
-      'AlreadyRan',
-      'AlreadyRan',
-      'Created',
-    ]);
+    expect(twins.filter(({ outcome }) => outcome === 'Created').length).toBe(40);
+    expect(twins.filter(({ outcome }) => outcome === 'AlreadyRan').length).toBe(40);
     const token = { namespace: 'team-a', tags: null, local: false, createdBy: 'alice', expiresAt: now + 1 };
     await one.createRegistrationToken({ hash: 'hash', ...token });
     const redeemed = await Promise.all(
@@ -210,32 +209,35 @@ describe('the term of the leader', () => {
 
   test('fences the leader before: nothing of it is applied once the next one has its term', async () => {
     const { one, other } = await two();
-    const term = await one.takeTerm();
+    let term = await one.takeTerm();
     const made: string[] = [];
     /** Goes on until it is refused. */
-    const lead = async (line: number): Promise<unknown> => {
+    const lead = async (line: number, mine: number): Promise<unknown> => {
       for (let index = 0; ; index += 1) {
-        const uid = `run-${line}-${index}`;
+        const uid = `run-${mine}-${line}-${index}`;
         try {
-          await one.createRun({ run: newRun(uid, now), tasks: [], term });
+          await one.createRun({ run: newRun(uid, now), tasks: [], term: mine });
           made.push(uid);
         } catch (error) {
           return error;
         }
       }
     };
-    const lines = Array.from({ length: 10 }, (_, line) => lead(line));
-    await vi.waitFor(() => expect(made.length).toBeGreaterThan(50));
-    const next = await other.takeTerm();
-    const known = (await other.openRuns()).map(({ run }) => run.uid);
-    for (const error of await Promise.all(lines)) expect(error).toMatchObject({ code: 'TermSuperseded' });
-    expect(next).toBe(term + 1);
-    // What the next leader sees when it has its term is all that the one before ever did.
-    expect(known.toSorted()).toEqual(made.toSorted());
+    for (let round = 1; round <= 15; round += 1) {
+      const mine = term;
+      const lines = Array.from({ length: 10 }, (_, line) => lead(line, mine));
+      await vi.waitFor(() => expect(made.length).toBeGreaterThan(round * 20), { interval: 5 });
+      term = await other.takeTerm();
+      expect(term).toBe(mine + 1);
+      const known = (await other.openRuns()).map(({ run }) => run.uid);
+      for (const error of await Promise.all(lines)) expect(error).toMatchObject({ code: 'TermSuperseded' });
+      // What the next leader sees when it has its term is all that the one before ever did.
+      expect(known.toSorted()).toEqual(made.toSorted());
+    }
     expect((await other.openRuns()).length).toBe(made.length);
-    await expect(one.expire({ now, graceMs, term })).rejects.toMatchObject({
+    await expect(one.expire({ now, graceMs, term: term - 1 })).rejects.toMatchObject({
       code: 'TermSuperseded',
-      message: `This replica leads with term ${term}, and another one has led since with term ${next}; nothing was changed.`,
+      message: `This replica leads with term ${term - 1}, and another one has led since with term ${term}; nothing was changed.`,
     });
   });
 });

@@ -118,7 +118,7 @@ export const startFeed = async (options: FeedOptions): Promise<Feed> => {
       sweepAt = performance.now() + sweepMs;
     }
     // A commit of this replica ends within milliseconds.
-    while (named.size > 0 && (await tell(connection))) await sleep(2);
+    while (named.size > 0 && (await tell(connection))) await sleep(10);
   };
 
   const pause = async (): Promise<void> => {
