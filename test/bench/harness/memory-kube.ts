@@ -1,4 +1,12 @@
-import type { CredentialStore, Login, Runner, Target, Workflow, WorkflowRun } from '@outrider/kinds';
+import type {
+  CredentialStore,
+  Login,
+  RunDecision,
+  Runner,
+  Target,
+  Workflow,
+  WorkflowRun,
+} from '@outrider/kinds';
 import type { Caches } from '@outrider/operator/caches';
 import { createCacheStore, type CacheStore } from '@outrider/operator/kube/cache-store';
 import type { KubeClient, KubeObject, ResourceType } from '@outrider/operator/kube/contract';
@@ -9,7 +17,7 @@ const fail = (error: unknown): never => {
 const store = <T extends KubeObject>() => ({ ...createCacheStore<T>(fail), synced: Promise.resolve() });
 
 /**
- * The mirrors of the six kinds without an API server behind them. A status that is written comes back into the mirror, as a
+ * The mirrors of the kinds without an API server behind them. A status that is written comes back into the mirror, as a
  * watch would bring it.
  */
 export const createMemoryKube = () => {
@@ -20,6 +28,7 @@ export const createMemoryKube = () => {
     targets: store<Target>(),
     stores: store<CredentialStore>(),
     logins: store<Login>(),
+    runDecisions: store<RunDecision>(),
   } satisfies Caches;
   const byPlural: Readonly<Record<string, CacheStore<KubeObject>>> = {
     workflowruns: caches.workflowRuns,

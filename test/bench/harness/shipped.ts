@@ -1,5 +1,6 @@
-import { request } from 'node:https';
-import { readFileSync } from 'node:fs';
+import { KubeConfig } from '@kubernetes/client-node';
+import { createKubeClient } from '@outrider/operator/kube/client';
+import type { KubeClient } from '@outrider/operator/kube/contract';
 import { stringify } from 'yaml';
 import { startControlPlane, type ControlPlane } from '../../servers/control-plane.ts';
 import { must } from '../../servers/command.ts';
@@ -68,26 +69,9 @@ export const startShipped = async (options: ShippedOptions): Promise<Shipped> =>
   };
 };
 
-/** Creates objects over one kept connection, without a process for each. */
-export const createPoster = (controlPlane: ControlPlane) => {
-  const kubeconfig = readFileSync(controlPlane.adminKubeconfig, 'utf8');
-  const data = (name: string): Buffer =>
-    Buffer.from(new RegExp(`${name}: (\\S+)`).exec(kubeconfig)?.[1] ?? '', 'base64');
-  const tls = {
-    ca: data('certificate-authority-data'),
-    cert: data('client-certificate-data'),
-    key: data('client-key-data'),
-  };
-  return (path: string, body: object): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const headers = { 'content-type': 'application/json' };
-      const call = request(`${controlPlane.url}${path}`, { method: 'POST', headers, ...tls }, (response) => {
-        const { statusCode = 0 } = response;
-        response.resume().once('end', () => {
-          if (statusCode < 300) resolve();
-          else reject(new Error(`POST ${path} was answered with ${statusCode}`));
-        });
-      });
-      call.once('error', reject).end(JSON.stringify(body));
-    });
+/** Creates objects over kept connections, without a process for each. */
+export const createPoster = ({ adminKubeconfig }: ControlPlane): KubeClient => {
+  const config = new KubeConfig();
+  config.loadFromFile(adminKubeconfig);
+  return createKubeClient(config, { version: 'bench' });
 };

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { workflowRuns } from '@outrider/operator/kube/resources';
 import { waitFor } from '../../servers/wait.ts';
 import { percentile } from '../figures.ts';
 import type { Bench } from '../harness/bench.ts';
@@ -16,8 +17,7 @@ const saturationRuns = 100;
 const loadSeconds = 30;
 const restMs = 500;
 
-type Post = (path: string, body: object) => Promise<void>;
-const path = `/apis/outrider.dev/v1alpha1/namespaces/${namespace}/workflowruns`;
+type Post = (run: string) => Promise<void>;
 
 /** The instant at which no task was open any more; between two steps of a run there is a moment without one, too. */
 const allEnded = async (shipped: Shipped): Promise<number> => {
@@ -34,7 +34,7 @@ const allEnded = async (shipped: Shipped): Promise<number> => {
 const saturate = async (shipped: Shipped, post: Post, runs: number): Promise<number> => {
   const begun = performance.now();
   const names = Array.from({ length: runs }, (_, i) => `saturated-${i}`);
-  await Promise.all(names.map((name) => post(path, runOf(namespace, 'three', name))));
+  await Promise.all(names.map((name) => post(name)));
   const ended = await allEnded(shipped);
   return (runs * stepsPerRun * 1000) / (ended - begun);
 };
@@ -47,7 +47,7 @@ const generate = async (post: Post, perSecond: number, seconds: number): Promise
   while (due < seconds * 1000) {
     const early = due - (performance.now() - begun);
     if (early > 0) await sleep(early);
-    sent.push(post(path, runOf(namespace, 'three', `loaded-${sent.length}`)));
+    sent.push(post(`loaded-${sent.length}`));
     due += (-Math.log(1 - Math.random()) * 1000) / perSecond;
   }
   await Promise.all(sent);
@@ -62,8 +62,11 @@ export const measureLoad = async ({ footprint, scale }: Bench): Promise<Section>
     nodes: ['local-exec'],
   });
   await shipped.apply(threeSteps(namespace));
-  const post = createPoster(shipped.controlPlane);
-  await post(path, runOf(namespace, 'three', 'warm-0'));
+  const client = createPoster(shipped.controlPlane);
+  const post: Post = async (run) => {
+    await client.create(workflowRuns, namespace, runOf(namespace, 'three', run));
+  };
+  await post('warm-0');
   await allEnded(shipped);
   const perSecond = await saturate(shipped, post, Math.ceil(saturationRuns * scale));
   const runs = await generate(post, (share * perSecond) / stepsPerRun, Math.ceil(loadSeconds * scale));
