@@ -92,6 +92,15 @@ describe('a namespace with a quota', () => {
     expect(takeAll(board)).toEqual(['c']);
   });
 
+  test('is no reason for a probe to wait, which finds out what became of lost work', () => {
+    const board = new Board({ now: () => start, namespaceConcurrency: 1 });
+    const probe = readyTask('probe', { probeOf: 'lost' });
+    board.apply([readyTask('a'), readyTask('b'), probe]);
+    expect(takeAll(board)).toEqual(['a']);
+    expect(board.demands().map((line) => line.demand)).toEqual([demandOf(probe)]);
+    expect(board.takeReady(demandOf(probe))?.id).toBe('probe');
+  });
+
   test('that other replicas have filled is left alone for a while', () => {
     let now = start;
     const board = new Board({ now: () => now, namespaceConcurrency: 2 });

@@ -74,7 +74,7 @@ export class Board {
     const now = this.#now();
     for (const id of this.#waiting.takeDue(now)) this.#requeue(id);
     for (const lockKey of this.#full.takeDue(now)) this.#unpark(lockKey, 1);
-    return this.#waiting.demands().filter(({ demand }) => !this.isNamespaceFull(demand.namespace));
+    return this.#waiting.demands().filter(({ demand }) => !this.#isOverQuota(demand));
   }
 
   /** What `takeReady` would start with. */
@@ -86,8 +86,9 @@ export class Board {
    * Takes the next task, which from then on takes its places. Those whose Target is busy are set aside until it is not: each
    * once for every place that becomes free. Undefined when nothing is left, or the namespace has no place left.
    */
-  takeReady({ signature, namespace }: Demand): TaskRecord | undefined {
-    if (this.isNamespaceFull(namespace)) return undefined;
+  takeReady(demand: Demand): TaskRecord | undefined {
+    if (this.#isOverQuota(demand)) return undefined;
+    const { signature } = demand;
     for (let id = this.#waiting.take(signature); id !== undefined; id = this.#waiting.take(signature)) {
       const task = this.#tasks.get(id);
       if (task?.state !== 'Ready') continue;
@@ -195,6 +196,10 @@ export class Board {
   #requeue(id: string): void {
     const task = this.#tasks.get(id);
     if (task?.state === 'Ready') this.#waiting.toLine(task);
+  }
+
+  #isOverQuota({ isProbe, namespace }: Demand): boolean {
+    return !isProbe && this.isNamespaceFull(namespace);
   }
 
   #busyKey(task: TaskRecord): string | undefined {

@@ -26,6 +26,8 @@ export interface Demand {
   readonly local: boolean;
   readonly tags: readonly string[];
   readonly nodes: readonly string[];
+  /** It finds out what became of lost work, so no quota holds it up. */
+  readonly isProbe: boolean;
 }
 
 /** A step whose input runs code on the runner itself needs local-exec as well as its own node type. */
@@ -34,11 +36,12 @@ const neededNodes = (spec: TaskSpec): string[] => {
   return runsLocally && spec.node !== 'local-exec' ? [spec.node, 'local-exec'] : [spec.node];
 };
 
-export const demandOf = (task: Pick<TaskRecord, 'spec' | 'tags' | 'local'>): Demand => {
+export const demandOf = (task: Pick<TaskRecord, 'spec' | 'tags' | 'local' | 'probeOf'>): Demand => {
   const tags = [...task.tags].sort();
   const nodes = neededNodes(task.spec);
-  const demand = { namespace: task.spec.namespace, local: task.local, tags, nodes };
-  return { ...demand, signature: JSON.stringify([demand.namespace, demand.local, tags, nodes]) };
+  const isProbe = task.probeOf !== null;
+  const demand = { namespace: task.spec.namespace, local: task.local, tags, nodes, isProbe };
+  return { ...demand, signature: JSON.stringify([demand.namespace, demand.local, tags, nodes, isProbe]) };
 };
 
 /** Tags in effect: permitted by the Runner resource, and narrowed by what the runner itself asks for. */

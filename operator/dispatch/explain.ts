@@ -79,8 +79,8 @@ const targetBusy = (task: TaskRecord, board: Board): Waiting | undefined => {
   };
 };
 
-const quotaReached = ({ spec }: TaskRecord, board: Board): Waiting | undefined =>
-  board.isNamespaceFull(spec.namespace)
+const quotaReached = ({ spec, probeOf }: TaskRecord, board: Board): Waiting | undefined =>
+  probeOf === null && board.isNamespaceFull(spec.namespace)
     ? {
         reason: 'QuotaReached',
         message: `Namespace ${spec.namespace} has ${board.namespaceConcurrency} attempts under way, as many as the operator permits (--namespace-concurrency). It starts when one of them has ended.`,

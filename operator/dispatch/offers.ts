@@ -168,7 +168,11 @@ export class Matcher {
     const clientId = session.runner.clientId;
     this.#reserve(clientId, tasks.length);
     try {
-      const { tasks: changed, waiting, refused } = await ledger.offerTasks({
+      const {
+        tasks: changed,
+        waiting,
+        refused,
+      } = await ledger.offerTasks({
         to: session.speaker,
         tasks: tasks.map((task) => ({ task: task.id, epoch: task.epoch })),
         now: now(),
