@@ -27,18 +27,13 @@ export const resultOf = (run: WorkflowRun): string => {
   return [phase, reason, exitCode].filter((part) => part !== undefined).join(' ');
 };
 
-/** A runner that alone takes the steps with its name as tag, on its own machine. */
+/** A runner that takes the steps with its tag, its name when no other is given, on its own machine. */
 export const startTagged = async (
   stack: Stack,
   name: string,
-  options: {
-    readonly exec?: readonly string[];
-    readonly flags?: readonly string[];
-    readonly env?: Readonly<Record<string, string>>;
-  } = {},
+  { tags = [name], flags = [], ...options }: Partial<Parameters<Stack['startRunner']>[1]> = {},
 ): Promise<RemoteRunner> => {
-  const flags = ['--local-exec', ...(options.flags ?? [])];
-  const runner = await stack.startRunner(name, { ...options, tags: [name], flags });
+  const runner = await stack.startRunner(name, { ...options, tags, flags: ['--local-exec', ...flags] });
   await stack.allowLocalExec(name);
   return runner;
 };
