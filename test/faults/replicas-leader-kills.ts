@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ReplicaStack } from '../e2e/replicas-stack.ts';
+import { replicaFlags, ReplicaStack } from '../e2e/replicas-stack.ts';
 import { waitFor } from '../servers/wait.ts';
 
 export interface LeaderKills {
@@ -56,7 +56,7 @@ interface Site {
 }
 
 const prepare = async (stack: ReplicaStack, runs: number): Promise<Site> => {
-  await stack.startReplicas(replicas);
+  await stack.startReplicas(replicas, [...replicaFlags, '--leader-lease', '8s']);
   for (const name of ['first', 'second']) {
     await stack.startRunner(name, { flags: ['--local-exec', '--capacity', '6'] });
     await stack.allowLocalExec(name);
@@ -110,7 +110,9 @@ const killLeader = async ({ stack }: Site, lifeMs: number): Promise<number> => {
   await stack.replicas.kill(leader);
   await stack.replicas.waitForLeader(30_000).catch(() => waitForLeader(stack));
   const takeoverMs = performance.now() - killedAt;
-  await stack.replicas.revive();
+  await waitFor('all replicas to serve', async () => (await stack.replicas.revive()) === 0, {
+    timeoutMs: 300_000,
+  });
   return takeoverMs;
 };
 

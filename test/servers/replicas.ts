@@ -30,7 +30,10 @@ export interface Replicas {
   kill(index: number): Promise<void>;
   /** After `kill`; ready when it serves. */
   restart(index: number): Promise<void>;
-  /** Starts those again that have ended by themselves, as Kubernetes does; resolves with how many there were. */
+  /**
+   * Starts those again that have ended by themselves, as Kubernetes does, also when they end before they serve; resolves with
+   * how many there were.
+   */
   revive(): Promise<number>;
   /** New connections of runners and people go to these replicas only; default: to all. */
   route(to: { readonly runners?: readonly number[]; readonly people?: readonly number[] }): void;
@@ -114,7 +117,7 @@ export const startReplicas = async (
     restart,
     revive: async () => {
       const dead = [...members.keys()].filter((index) => !member(index).operator.process.running());
-      await Promise.all(dead.map(restart));
+      await Promise.allSettled(dead.map(restart));
       return dead.length;
     },
     route,
