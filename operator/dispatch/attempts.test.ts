@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { aNewRun } from '../testing/builders.ts';
-import { addRunner, bench, connect, graceMs, running, stateOf, useBench } from './test-bench.ts';
+import { aTask, addRunner, bench, connect, graceMs, running, stateOf, useBench } from './test-bench.ts';
 
 useBench();
 
@@ -93,6 +93,28 @@ describe('a running attempt', () => {
     const next = runner.poll([offer], cut.signal);
     cut.abort();
     expect((await next).cancels).toEqual([]);
+  });
+
+  test('that was cancelled while its runner was cut off is told so as soon as it is heard of again', async () => {
+    const { runner, offer } = await running();
+    bench.now += 90_001;
+    await bench.sweep();
+    expect(await stateOf('t1')).toBe('Unknown');
+    bench.board.apply((await bench.ledger.requestCancel(aNewRun().uid, bench.now)).tasks);
+    expect((await runner.poll([offer])).cancels).toEqual([{ ...offer, reason: 'Cancelled' }]);
+  });
+
+  test('whose fate a person is asked for may still tell it itself', async () => {
+    const { spec } = aTask('t1');
+    const { runner, offer } = await running('r1', { spec: { ...spec, onLost: 'Ask' } });
+    bench.now += 90_001;
+    await bench.sweep();
+    bench.now += graceMs + 1;
+    await bench.sweep();
+    expect(await stateOf('t1')).toBe('AwaitingHuman');
+    expect((await runner.poll([offer], AbortSignal.abort())).cancels).toEqual([]);
+    expect((await runner.result(offer)).reports[0]?.status).toBe('Recorded');
+    expect(await stateOf('t1')).toBe('Succeeded');
   });
 
   test('that was given up is to be abandoned by a runner that still holds it', async () => {

@@ -174,11 +174,11 @@ export const ref = (offer: { task: string; epoch: number } | undefined) => {
   return { task: offer.task, epoch: offer.epoch };
 };
 
-export const running = async (name = 'r1') => {
+export const running = async (name = 'r1', over: Partial<NewTask> = {}) => {
   const identity = addRunner(name);
   const runner = await connect(identity);
   const poll = runner.poll();
-  await ready(aTask('t1'));
+  await ready(aTask('t1', over));
   const offer = ref((await poll).offers[0]);
   await runner.accept(offer);
   await runner.started(offer);

@@ -200,6 +200,26 @@ describe('messages', () => {
     });
   });
 
+  it('of a recovery and about host keys are checked and passed on', async () => {
+    const envelope = { session: 's1', generation: 'g1' };
+    const handIn = JSON.stringify({ ...envelope, items: [], complete: true });
+    expect(await server.signed(paths.recovery, { body: handIn })).toMatchObject({
+      status: 200,
+      body: { accepted: 0 },
+    });
+    const told = { ...envelope, task: 't1', epoch: 1, host: 'web-1', port: 22, key: 'ssh-ed25519 AAAA' };
+    expect(await server.signed(paths.hostKeys, { body: JSON.stringify(told) })).toMatchObject({
+      status: 200,
+      body: { key: told.key, learned: true },
+    });
+    const wrong = JSON.stringify({ ...told, port: 0 });
+    expect(await server.signed(paths.hostKeys, { body: wrong })).toMatchObject({
+      status: 400,
+      body: { code: 'BadRequest', message: expect.stringContaining('port must be >= 1') },
+    });
+    expect(await server.call(paths.recovery, { body: handIn })).toMatchObject({ status: 401 });
+  });
+
   it('that are too large are refused', async () => {
     const body = JSON.stringify({ ...session, version: 'x'.repeat(1_100_000) });
     expect(await server.signed(paths.session, { body })).toMatchObject({
