@@ -135,14 +135,13 @@ export const tellResult = async (world: World, action: Who & { kind: string }): 
   const entry = await entryOf(world, action);
   const runner = runnerOf(world, action.runner);
   if (entry?.result === undefined) return;
-  const isKnown = world.results.has(attemptKey(entry.ref));
-  const other = action.kind === 'tellOtherwise' && isKnown;
-  const told = other ? result('Failed', { message: 'another story' }) : entry.result;
+  const isOther = action.kind === 'tellOtherwise' && world.results.has(attemptKey(entry.ref));
+  const told = isOther ? result('Failed', { message: 'another story' }) : entry.result;
   const by = action.kind === 'tellAsFormer' ? runner.former : runner.speaker;
-  if (by === undefined || runner.isCutOff) return;
+  if (by === undefined) return;
   const answer = await tell(world, runner, by, { ...entry.ref, kind: 'Result', result: told });
-  if (action.kind === 'tellAsFormer' && answer?.status !== 'Refused')
-    throw new Error('a superseded session was heard');
+  const wasHeard = answer !== undefined && answer.status !== 'Refused';
+  if (by === runner.former && wasHeard) throw new Error('a superseded session was heard');
 };
 
 export const tellStale = async (world: World, action: ActionOf<'tellStale'>): Promise<void> => {

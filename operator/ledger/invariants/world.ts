@@ -244,7 +244,7 @@ const handIn = async (world: World, runner: ModelRunner): Promise<void> => {
 /** Under Retry a runner ends its own work before anybody else can be given it. */
 export const killOverdue = async (world: World): Promise<void> => {
   for (const runner of world.runners)
-    for (const entry of [...runner.journal.values()]) {
+    for (const entry of runner.journal.values()) {
       const task = await world.ledger.readTask(entry.ref.task);
       const isOverdue = entry.leaseExpiresAt + killGraceMs <= world.now;
       if (task?.onLost !== 'Retry' || entry.state === 'Finished' || !isOverdue) continue;

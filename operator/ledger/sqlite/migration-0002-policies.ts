@@ -15,6 +15,11 @@ ALTER TABLE runs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempts ADD COLUMN unconfirmed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN hello TEXT;
+-- An attempt whose result leaves open how far it got is answered for later: its ending changes, its result never.
+DROP TRIGGER attempts_result;
+CREATE TRIGGER attempts_result BEFORE UPDATE OF result, result_digest, result_at ON attempts
+WHEN OLD.result_digest IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a recorded result never changes'); END;
 
 CREATE TABLE tasks_rebuilt (
   id TEXT PRIMARY KEY,

@@ -16,7 +16,8 @@ export interface MemoryLedger {
   close(): void;
 }
 
-export const openMemoryLedger = (): MemoryLedger => {
+/** @param change What takes the place of the production's commands: a mistake that the invariants must catch. */
+export const openMemoryLedger = (change: (ledger: Ledger) => Partial<Ledger> = () => ({})): MemoryLedger => {
   const db = new DatabaseSync(':memory:', { enableForeignKeyConstraints: true });
   migrate(db, ':memory:');
   let generation = 'first';
@@ -45,7 +46,7 @@ export const openMemoryLedger = (): MemoryLedger => {
         atomically(() => (command as (tx: Tx, ...args: unknown[]) => Promise<unknown>)(tx, ...args)),
     ]),
   ) as unknown as Omit<Ledger, 'generation'>;
-  const ledger: Ledger = {
+  const production: Ledger = {
     ...methods,
     get generation() {
       return generation;
@@ -62,6 +63,7 @@ export const openMemoryLedger = (): MemoryLedger => {
       Promise.resolve({ journalMode: 'memory', synchronous: 'OFF', commits: 0, commitMs: [] }),
     close: () => Promise.resolve(db.close()),
   };
+  const ledger: Ledger = Object.assign(Object.create(production), change(production));
   return {
     ledger,
     copy: () => {
