@@ -31,8 +31,15 @@ const describe = ({ runner, capability }: Session, demand: Demand): Candidate =>
 const mayBeNamed = ({ runner }: Session, demand: Demand): boolean =>
   runner.local === demand.local && (demand.local || runner.namespace === demand.namespace);
 
-const namesOf = (sessions: readonly Session[]): string =>
-  [...new Set(sessions.map((session) => session.runner.name))].slice(0, named).join(', ');
+/** Of the first few that fit; thousands may, and every waiting step asks. */
+const namesOf = (sessions: Iterable<Session>, fits: (session: Session) => boolean): string => {
+  const names = new Set<string>();
+  for (const session of sessions) {
+    if (names.size === named) break;
+    if (fits(session)) names.add(session.runner.name);
+  }
+  return [...names].join(', ');
+};
 
 export interface Waiting {
   readonly reason: 'NoRunner' | 'RunnersBusy' | 'TargetBusy' | 'QuotaReached' | 'BackOff' | 'RecoveryActive';
@@ -111,11 +118,11 @@ export const createExplain =
 
 const explainRunners = (task: TaskRecord, sessions: Sessions, board: Board): Waiting => {
   const demand = demandOf(task);
-  const qualified = [...sessions.qualified(demand)];
-  const present = namesOf(qualified.filter((session) => sessions.isPresent(session)));
+  const qualified = sessions.qualified(demand);
+  const present = namesOf(qualified, (session) => sessions.isPresent(session));
   if (present !== '') return runnersBusy(task, present, board);
   const needs = `Needs ${wanted(demand)} (node ${task.spec.node}).`;
-  const away = namesOf(qualified);
+  const away = namesOf(qualified, () => true);
   if (away !== '')
     return {
       reason: 'NoRunner',

@@ -3,6 +3,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { TaskRecord } from '../ledger/records.ts';
 import type { Board } from './board.ts';
 import type { Demand } from './eligibility.ts';
+import { Candidates } from './candidates.ts';
 import { Heap } from './heap.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -10,8 +11,6 @@ import { goesBefore } from './waiting-line.ts';
 import type { WaitingDemand } from './waiting-tasks.ts';
 
 const maxBatch = 64;
-/** Candidates compared per task: the least loaded of a few is nearly as good as the least loaded of all, and bounded. */
-const choices = 8;
 /** Longest time that a timer of Node can be set to. */
 const maxTimerMs = 2 ** 31 - 1;
 
@@ -125,36 +124,23 @@ export class Matcher {
   #assign(): Map<Session, TaskRecord[]> {
     const { board, sessions } = this.#options;
     const assignments = new Map<Session, TaskRecord[]>();
-    const given = (session: Session): number => assignments.get(session)?.length ?? 0;
-    const candidates = new Map<string, Set<Session>>();
+    const free = (session: Session): number =>
+      Math.min(this.free(session), maxBatch) - (assignments.get(session)?.length ?? 0);
+    const candidates = new Map<string, Candidates>();
     const lines = board.demands().filter(({ demand }) => {
-      const open = new Set([...sessions.qualified(demand)].filter((session) => session.poll));
-      candidates.set(demand.signature, open);
-      return open.size > 0;
+      const few = new Candidates(sessions.qualified(demand), free);
+      candidates.set(demand.signature, few);
+      return few.leastLoaded() !== undefined;
     });
     this.#inTurn(lines, (demand) => {
-      const session = this.#leastLoaded(candidates.get(demand.signature) ?? new Set(), given);
+      const session = candidates.get(demand.signature)?.leastLoaded();
       const task = session && board.takeReady(demand);
       if (!task) return false;
       assignments.set(session, [...(assignments.get(session) ?? []), task]);
       return true;
     });
+    for (const session of assignments.keys()) sessions.toTheEnd(session);
     return assignments;
-  }
-
-  #leastLoaded(open: Set<Session>, given: (session: Session) => number): Session | undefined {
-    let best: { session: Session; free: number } | undefined;
-    let compared = 0;
-    for (const session of open) {
-      const free = Math.min(this.free(session), maxBatch) - given(session);
-      if (free <= 0) {
-        open.delete(session);
-        continue;
-      }
-      if (!best || free > best.free) best = { session, free };
-      if (++compared === choices) break;
-    }
-    return best?.session;
   }
 
   async #deliver(session: Session, tasks: TaskRecord[]): Promise<void> {

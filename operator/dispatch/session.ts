@@ -77,15 +77,13 @@ export const newSession = (
   unlisted: new Map(),
 });
 
+/** What its status shows of what polls say. */
+const shown = (session: Session): string =>
+  `${session.draining} ${session.closed} ${session.load} ${session.capacity} ${degradedReasons(session).join('\n')}`;
+
 /** What a poll says of the runner itself. True when something that its status shows has changed. */
 export const noteContact = (session: Session, request: PollRequest, now: Millis): boolean => {
-  const before = JSON.stringify([
-    session.draining,
-    degradedReasons(session),
-    session.closed,
-    session.load,
-    session.capacity,
-  ]);
+  const before = shown(session);
   session.lastContact = now;
   session.closed = false;
   session.pollElsewhere = false;
@@ -94,14 +92,5 @@ export const noteContact = (session: Session, request: PollRequest, now: Millis)
   session.draining = request.draining ?? false;
   session.skewMs = Date.parse(request.now) - now;
   session.selfReported = request.degraded ?? [];
-  return (
-    before !==
-    JSON.stringify([
-      session.draining,
-      degradedReasons(session),
-      session.closed,
-      session.load,
-      session.capacity,
-    ])
-  );
+  return before !== shown(session);
 };

@@ -124,6 +124,11 @@ export class Sessions implements RunnerDirectory {
     return sessions;
   }
 
+  /** It was given work: the next goes to those who wait for longer, if they are no worse off. */
+  toTheEnd(session: Session): void {
+    for (const { sessions } of this.#qualified.values()) if (sessions.delete(session)) sessions.add(session);
+  }
+
   all(): readonly Session[] {
     return [...this.#sessions.values()];
   }
