@@ -85,6 +85,16 @@ test('a revoked runner ends with 3 and says what to do', async () => {
   expect(output.text).toContain('error RunnerRevoked: RunnerRevoked\n  → Test.\n');
 });
 
+test('an operator of another protocol version ends the runner with 3 at its first try', async () => {
+  operator.fault = (path) =>
+    path === paths.session ? { status: 400, code: 'ProtocolVersionUnsupported' } : undefined;
+  const { output, exit } = launch(['run', '--state-dir', join(folder, 'state')], {
+    OUTRIDER_RUNNER_TOKEN: operator.token,
+  });
+  expect(await exit).toBe(3);
+  expect(output.text).toContain('error ProtocolVersionUnsupported: ProtocolVersionUnsupported\n  → Test.\n');
+});
+
 test('register takes the token out of the environment and ends with 0', async () => {
   const env = { OUTRIDER_RUNNER_TOKEN: operator.token, OUTRIDER_STATE_DIR: folder };
   const result = await call(['register', '--name', 'runner-1'], env);
