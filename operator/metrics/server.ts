@@ -67,7 +67,7 @@ const addEventLoop = (registry: Registry): (() => void) => {
   return () => delay.disable();
 };
 
-/** /metrics (Prometheus), /healthz (the process lives) and /readyz (it leads and serves), over plain HTTP. */
+/** /metrics (Prometheus), /healthz (the process lives) and /readyz (it serves), over plain HTTP. */
 export const startMetricsServer = async (options: { host: string; port: number }): Promise<MetricsServer> => {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -78,7 +78,7 @@ export const startMetricsServer = async (options: { host: string; port: number }
       response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(body);
     };
     if (request.url === '/healthz') return answer(200, 'ok\n');
-    if (request.url === '/readyz') return answer(isReady ? 200 : 503, isReady ? 'ok\n' : 'not leading yet\n');
+    if (request.url === '/readyz') return answer(isReady ? 200 : 503, isReady ? 'ok\n' : 'not serving yet\n');
     if (request.url !== '/metrics') return answer(404, 'See /metrics, /healthz or /readyz.\n');
     registry.metrics().then(
       (text) => answer(200, text),
