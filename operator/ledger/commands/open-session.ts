@@ -11,7 +11,7 @@ import {
 } from '../records.ts';
 import type { TaskRow, Tx } from '../tables.ts';
 import { notHeld, offerExpired, poisoned, wrongState } from './answers.ts';
-import { endAttempt, endOpenAttempts, updateAttempt } from './attempts.ts';
+import { endAttempt, endOpenAttempts, readAttempt, updateAttempt } from './attempts.ts';
 import { Changes, findTask } from './changes.ts';
 import { settleLock } from './locks.ts';
 import { readMeta } from './meta.ts';
@@ -52,6 +52,13 @@ const decideItem = (item: InventoryItem, task: TaskRow | undefined, by: Speaker)
   const deliver = terminalStates.has(task.state) && item.state === 'Finished';
   if (task.reason === 'Poisoned' && !deliver) return poisoned(item);
   return deliver ? 'Deliver' : wrongState(item, 'continued', task.state);
+};
+
+/** Its result has been told, and left open how far it got: somebody is being asked. */
+const hasTold = async (tx: Tx, item: InventoryItem, task: TaskRow | undefined): Promise<boolean> => {
+  if (task?.state !== 'Verifying' && task?.state !== 'AwaitingHuman') return false;
+  const attempt = await readAttempt(tx, item);
+  return attempt !== undefined && attempt.ended_at !== null;
 };
 
 const decide = (
@@ -166,7 +173,7 @@ export const openSession = async (
       continue;
     }
     answers.push({ ...answer, decision: 'Continue' });
-    if (decision === 'Deliver' || task === undefined) continue;
+    if (decision === 'Deliver' || task === undefined || (await hasTold(tx, item, task))) continue;
     if (decision === 'Vouch') await vouch(changes, command, item, task);
     else await hold(changes, command, item, task);
     kept.add(task.id);

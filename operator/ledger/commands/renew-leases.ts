@@ -2,6 +2,7 @@ import type { AttemptRef } from '@outrider/protocol';
 import type { Changed, Speaker } from '../ledger.ts';
 import type { Millis } from '../records.ts';
 import type { TaskRow, Tx } from '../tables.ts';
+import { readAttempt } from './attempts.ts';
 import { Changes, findTask } from './changes.ts';
 import { settle } from './probes.ts';
 import { requireSpeaker } from './sessions.ts';
@@ -29,6 +30,8 @@ const renewOne = async (changes: Changes, command: RenewLeases, ref: AttemptRef)
     return true;
   }
   if (isSilent(task)) {
+    // Its result has been told, and left open how far it got.
+    if ((await readAttempt(changes.tx, ref))?.ended_at !== null) return true;
     await changes.move(task, toHeld(by.session, leaseExpiresAt, task.started_at), 'Vouched');
     return true;
   }
