@@ -168,3 +168,47 @@ test('a revoked runner ends', async () => {
   expect(await bench.ended).toMatchObject({ kind: 'Fatal', error: { code: 'RunnerRevoked' } });
   await bench.kill();
 });
+
+test.each([
+  [undefined, 'Nothing of it is left running. How far it got is not known.'],
+  [true, 'Whether all of it ended could not be checked: 4711 outlived KILL.'],
+])(
+  'under onLost Retry work whose lease cannot be renewed is ended as Lost (unconfirmed: %s)',
+  async (unconfirmed, words) => {
+    bench = await createWorkbench();
+    bench.operator.settings = { pollMs: 20_000, leaseMs: 1000, killGraceMs: 100 };
+    await bench.start(async ({ stopped }) => {
+      await untilStopped(stopped);
+      expect(stopped.reason).toBe('Cancelled');
+      return unconfirmed === undefined
+        ? { outcome: 'Cancelled' }
+        : { outcome: 'Cancelled', unconfirmed, message: '4711 outlived KILL.' };
+    });
+    // The poll that lists it is held, and so its lease is not acknowledged, for longer than the lease.
+    bench.operator.offer(ref('t1'), { ...spec, onLost: 'Retry' });
+    await eventually(() => expect(bench.operator.results.has('t1/1')).toBe(true));
+    expect(bench.operator.results.get('t1/1')).toMatchObject({
+      outcome: 'Failed',
+      reason: 'Lost',
+      message: `The runner could not renew the lease of this attempt, so it ended it: the operator may run the step elsewhere. ${words}`,
+    });
+    expectDrained(await bench.drain());
+  },
+);
+
+test('without onLost Retry work goes on however long the operator is silent', async () => {
+  bench = await createWorkbench();
+  bench.operator.settings = { pollMs: 20_000, leaseMs: 1000, killGraceMs: 100 };
+  let finish: () => void = () => undefined;
+  await bench.start(async () => {
+    await new Promise<void>((resolve) => (finish = resolve));
+    return { exitCode: 0 };
+  });
+  bench.operator.offer(ref('t1'), spec);
+  await eventually(() => expect(bench.operator.polls.at(-1)?.held).toEqual([ref('t1')]));
+  const until = performance.now() + 1200;
+  await eventually(() => expect(performance.now()).toBeGreaterThan(until));
+  finish();
+  await eventually(() => expect(bench.operator.results.get('t1/1')?.outcome).toBe('Succeeded'));
+  expectDrained(await bench.drain());
+});

@@ -9,6 +9,7 @@ import { drain } from './drain.ts';
 import type { ProxySettings } from './exchange.ts';
 import { createHandIn, type HandIn } from './hand-in.ts';
 import type { Transport } from './http.ts';
+import { createHostKeys } from './host-keys.ts';
 import type { RunnerKey } from './key.ts';
 import { createLeaseGuard } from './lease-guard.ts';
 import { createLeases } from './leases.ts';
@@ -128,6 +129,7 @@ export const createAgent = (options: AgentOptions): Agent => {
       journal,
       host,
       credentials,
+      hostKeys: createHostKeys({ api, persist }),
       attempts,
       reports,
       results,

@@ -5,6 +5,8 @@ import {
   type AcceptResponse,
   type CloseRequest,
   type CredentialsResponse,
+  type HostKeyRequest,
+  type HostKeyResponse,
   type LogsResponse,
   type PollRequest,
   type PollResponse,
@@ -34,6 +36,7 @@ export interface RunnerApi {
   credentials(jws: string, signal: AbortSignal): Promise<CredentialsResponse>;
   /** Results that a restored ledger may have forgotten. */
   recover(request: RecoveryRequest, signal: AbortSignal): Promise<RecoveryResponse>;
+  hostKeys(request: HostKeyRequest, signal: AbortSignal): Promise<HostKeyResponse>;
   close(request: CloseRequest, signal: AbortSignal): Promise<void>;
 }
 
@@ -109,6 +112,10 @@ export const createRunnerApi = (authorizer: Authorizer, options: { silenceMs?: n
     },
     recover: async (body, signal) =>
       objectWith<RecoveryResponse>(await post('control', paths.recovery, { body, signal }), {}),
+    hostKeys: async (body, signal) =>
+      objectWith<HostKeyResponse>(await post('control', paths.hostKeys, { body, signal }), {
+        key: 'string',
+      }),
     close: async (body, signal) => {
       await post('control', paths.close, { body, signal });
     },

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { encodeFrame } from '@outrider/protocol';
 import { afterEach, expect, test } from 'vitest';
+import type { ExecutionRequest } from '../execution/contract.ts';
 import { openJournal } from '../journal/journal.ts';
 import { createWorkbench, eventually, expectDrained, ref, spec, type Workbench } from './testing/bench.ts';
 
@@ -44,6 +46,54 @@ test.each([
     expectDrained(await bench.drain());
   },
 );
+
+test('work that outlives the runner is taken up again, from where its log ends', async () => {
+  bench = await createWorkbench();
+  const handle = { host: 'web-1', pid: 4711, spool: '/dev/shm/outrider-1' };
+  const progress = { stdout: { raw: 4, redacted: 5 }, stderr: { raw: 0, redacted: 0 } };
+  await leaveBehind(async (journal) => {
+    await journal.accepted(ref('t1'), { generation: 'g1', spec });
+    await journal.started(ref('t1'), startedAt);
+    await journal.handle(ref('t1'), handle);
+    for (const [seq, stream, text] of [
+      [0, 'system', 'connected\n'],
+      [1, 'stdout', 'first\n'],
+      [2, 'stderr', 'oh'],
+      [3, 'stdout', 'sec'],
+    ] as const)
+      await journal.append(ref('t1'), encodeFrame({ seq, stream, ts: 0n, payload: Buffer.from(text) }));
+    await journal.checkpoint(ref('t1'), progress);
+  });
+  let request: ExecutionRequest | undefined;
+  await bench.start((script) => {
+    request = script.request;
+    return Promise.resolve({ exitCode: 7, outcome: 'Failed' });
+  });
+  await eventually(() => expect(bench.operator.results.get('t1/1')).toMatchObject({ exitCode: 7 }));
+  expect(request?.resume).toEqual({
+    handle,
+    startedAt,
+    progress,
+    logged: { frames: 4, stdout: 9, stderr: 2 },
+  });
+  expect(bench.host.reaped).toEqual([]);
+  await eventually(() => expect(bench.host.settledKeys).toEqual(['t1/1']));
+  expectDrained(await bench.drain());
+});
+
+test('the key of an unknown host is the one that the operator has on record', async () => {
+  bench = await createWorkbench();
+  const shown = { host: 'web-1', port: 22, key: 'ssh-ed25519 AAAA' };
+  const keys: (string | undefined)[] = [];
+  await bench.start(async ({ learnHostKey }) => {
+    keys.push(await learnHostKey?.(shown), await learnHostKey?.({ ...shown, key: 'ssh-ed25519 BBBB' }));
+    return {};
+  });
+  bench.operator.offer(ref('t1'), spec);
+  await eventually(() => expect(bench.operator.results.has('t1/1')).toBe(true));
+  expect(keys).toEqual([shown.key, shown.key]);
+  expectDrained(await bench.drain());
+});
 
 test('what was accepted and not started is released after a restart', async () => {
   bench = await createWorkbench();

@@ -1,6 +1,6 @@
 import { OutriderError, toProblem, type TaskResult } from '@outrider/protocol';
 import type { CredentialSource } from '../secrets/credentials.ts';
-import type { ExecutionHost, Resumption } from '../execution/contract.ts';
+import type { ExecutionHost, LearnHostKey, Resumption } from '../execution/contract.ts';
 import type { Journal } from '../journal/contract.ts';
 import { stopReason, type Attempt, type Attempts } from './attempts.ts';
 import type { LeaseGuard } from './lease-guard.ts';
@@ -19,6 +19,8 @@ export interface StartOptions {
   readonly journal: Journal;
   readonly host: ExecutionHost;
   readonly credentials: CredentialSource;
+  /** Who is asked for the key of a host that is not known. */
+  readonly hostKeys: (attempt: Attempt) => LearnHostKey;
   readonly attempts: Attempts;
   readonly reports: Reports;
   readonly results: Results;
@@ -102,9 +104,10 @@ export const createStarter = (options: StartOptions): Starter => {
       ...(credential === undefined ? {} : { credential }),
       ...(resume === undefined ? {} : { resume }),
     };
-    const execution = host.execute(request, (at) => {
+    const onEntry = (at: number): void => {
       entered = at - performance.timeOrigin;
-    });
+    };
+    const execution = host.execute(request, onEntry, options.hostKeys(attempt));
     const stop = (): void => {
       const reason = stopReason(attempt);
       if (reason !== undefined) host.stop(attempt.ref, reason === 'LeaseLost' ? 'Cancelled' : reason);

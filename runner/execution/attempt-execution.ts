@@ -10,7 +10,7 @@ import type { SecretSet } from '../redaction/redactor.ts';
 import { createMicrosecondClock, instantOf } from './clock.ts';
 import type { ExecutionRequest } from './contract.ts';
 import type { ExecutorModule, ExecutorTable } from './executor-table.ts';
-import type { EndedAttempt, JournalQuestion } from './messages.ts';
+import type { EndedAttempt, Question } from './messages.ts';
 import { OutputPipe } from './output-pipe.ts';
 import { secretsOf } from './secret-sets.ts';
 import { timeoutOf } from './timeout.ts';
@@ -23,8 +23,7 @@ export interface AttemptPorts {
   readonly table: Promise<ExecutorTable>;
   readonly entered: () => void;
   readonly frames: (bytes: Uint8Array<ArrayBuffer>) => void;
-  /** Resolves once it is journalled. */
-  readonly journal: (question: JournalQuestion) => Promise<void>;
+  readonly ask: (question: Question) => Promise<string>;
   readonly needsTime: (ms: number) => void;
   /** Called once, after the last frames. */
   readonly ended: (ended: EndedAttempt) => void;
@@ -121,7 +120,7 @@ export class AttemptExecution {
 
   async #checkpoint(): Promise<OutputOffsets> {
     const progress = this.#pipe.checkpoint();
-    await this.#ports.journal({ type: 'checkpoint', progress });
+    await this.#ports.ask({ type: 'checkpoint', progress });
     return { stdout: progress.stdout.raw, stderr: progress.stderr.raw };
   }
 
@@ -149,7 +148,10 @@ export class AttemptExecution {
       stdout: this.#pipe.stdout,
       stderr: this.#pipe.stderr,
       note: (line) => this.#pipe.note(line),
-      handle: (handle) => this.#ports.journal({ type: 'handle', handle }),
+      handle: async (handle) => {
+        await this.#ports.ask({ type: 'handle', handle });
+      },
+      learnHostKey: (shown) => this.#ports.ask({ type: 'hostKey', shown }),
       checkpoint: () => this.#checkpoint(),
       settled: this.#settled.promise,
       needsTime: (ms) => this.#ports.needsTime(ms),

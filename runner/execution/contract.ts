@@ -1,5 +1,5 @@
 import type { AttemptRef, TaskResult, TaskSpec } from '@outrider/protocol';
-import type { Handle, StopReason } from '@outrider/nodes/contract';
+import type { Handle, ShownHostKey, StopReason } from '@outrider/nodes/contract';
 import type { OutputProgress } from '../journal/contract.ts';
 
 /** An attempt that an earlier process of this runner started, and what the journal has of its output. */
@@ -12,6 +12,9 @@ export interface Resumption {
   /** What the log holds: whole frames, and redacted bytes of each stream. */
   readonly logged: { readonly frames: number; readonly stdout: number; readonly stderr: number };
 }
+
+/** Asks the operator for the key on record, and has it record this one if there is none. */
+export type LearnHostKey = (shown: ShownHostKey) => Promise<string>;
 
 export interface ExecutionRequest extends AttemptRef {
   readonly spec: TaskSpec;
@@ -32,7 +35,11 @@ export interface ExecutionHost {
    * Resolves with the result, log sealed, never rejects: what goes wrong inside becomes a Failed result. The caller has
    * journalled `started` already. `onEntry` is called when the executor is entered (performance.timeOrigin + now, in ms).
    */
-  execute(request: ExecutionRequest, onEntry?: (at: number) => void): Promise<TaskResult>;
+  execute(
+    request: ExecutionRequest,
+    onEntry?: (at: number) => void,
+    learnHostKey?: LearnHostKey,
+  ): Promise<TaskResult>;
   /** Aborts the executor's signal. No effect on an attempt that has ended. */
   stop(ref: AttemptRef, reason: StopReason): void;
   /** Its result is journalled, or no longer wanted: what the executor kept for a restart may go. */

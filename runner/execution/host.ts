@@ -1,8 +1,8 @@
 import { attemptKey, toProblem, type AttemptRef, type TaskResult } from '@outrider/protocol';
 import type { Handle, RunnerMachine, StopReason } from '@outrider/nodes/contract';
 import type { Journal } from '../journal/contract.ts';
-import type { ExecutionHost, ExecutionRequest } from './contract.ts';
-import type { JournalQuestion } from './messages.ts';
+import type { ExecutionHost, ExecutionRequest, LearnHostKey } from './contract.ts';
+import type { Answer, Question } from './messages.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { Thread, type Report } from './thread.ts';
 import { crashed, overdue } from './verdict.ts';
@@ -60,7 +60,11 @@ class WorkerHost implements ExecutionHost {
     this.#restLater();
   }
 
-  execute(request: ExecutionRequest, onEntry?: (at: number) => void): Promise<TaskResult> {
+  execute(
+    request: ExecutionRequest,
+    onEntry?: (at: number) => void,
+    learnHostKey?: LearnHostKey,
+  ): Promise<TaskResult> {
     const key = attemptKey(request);
     const known = this.#attempts.get(key);
     if (known !== undefined) return known.result;
@@ -69,6 +73,7 @@ class WorkerHost implements ExecutionHost {
       journal: this.#options.journal,
       graceMs: this.#graceMs,
       onEntry,
+      learnHostKey,
       onOverdue: (reason) => this.#thread?.post({ type: 'abandon', key, reason }),
       closing: this.#closing.signal,
     });
@@ -173,11 +178,14 @@ class WorkerHost implements ExecutionHost {
 
   async #answer(
     attempt: RunningAttempt,
-    { id, question }: { id: number; question: JournalQuestion },
+    { id, question }: { id: number; question: Question },
     thread: Thread,
   ): Promise<void> {
-    const problem = await attempt.journal(question).then(() => undefined, toProblem);
-    thread.post({ type: 'answer', id, problem });
+    const answer = await attempt.answer(question).then(
+      (value): Answer => ({ value }),
+      (error: unknown): Answer => ({ problem: toProblem(error) }),
+    );
+    thread.post({ type: 'answer', id, answer });
   }
 }
 

@@ -1,10 +1,18 @@
 import type { Problem } from '@outrider/protocol';
-import type { ExecutorResult, Handle, RunnerMachine, StopReason } from '@outrider/nodes/contract';
+import type {
+  ExecutorResult,
+  Handle,
+  RunnerMachine,
+  ShownHostKey,
+  StopReason,
+} from '@outrider/nodes/contract';
 import type { OutputProgress } from '../journal/contract.ts';
 import type { ExecutionRequest } from './contract.ts';
 
-/** Asked by the thread, answered when it is journalled. */
-export type JournalQuestion =
+/** Asked by the thread of the main one. Those for the journal are answered when it is durable. */
+export type Question =
+  /** Answered with the key on record. */
+  | { readonly type: 'hostKey'; readonly shown: ShownHostKey }
   | { readonly type: 'handle'; readonly handle: Handle }
   /** All frames up to here were posted before. */
   | { readonly type: 'checkpoint'; readonly progress: OutputProgress };
@@ -15,6 +23,8 @@ export interface WorkerSettings {
   /** Module to take the executors from instead of the product's. */
   readonly executors: string | undefined;
 }
+
+export type Answer = { readonly problem: Problem } | { readonly value: string };
 
 /** An ended attempt without its log, which the main thread seals. Redacted and bounded. */
 export interface EndedAttempt extends ExecutorResult {
@@ -32,7 +42,7 @@ export type ToWorker =
   | { readonly type: 'settled'; readonly key: string }
   /** So many bytes of frames were taken by the journal. */
   | { readonly type: 'credit'; readonly key: string; readonly bytes: number }
-  | { readonly type: 'answer'; readonly id: number; readonly problem: Problem | undefined }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: Answer }
   | { readonly type: 'reap'; readonly id: number; readonly node: string; readonly handle: Handle };
 
 export type FromWorker =
@@ -45,7 +55,7 @@ export type FromWorker =
       readonly type: 'question';
       readonly key: string;
       readonly id: number;
-      readonly question: JournalQuestion;
+      readonly question: Question;
     }
   | { readonly type: 'needsTime'; readonly key: string; readonly ms: number }
   | { readonly type: 'ended'; readonly key: string; readonly ended: EndedAttempt }

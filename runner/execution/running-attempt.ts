@@ -3,8 +3,8 @@ import { OutriderError, type AttemptRef, type TaskResult } from '@outrider/proto
 import type { ExecutorResult, StopReason } from '@outrider/nodes/contract';
 import type { Journal } from '../journal/contract.ts';
 import { instantOf } from './clock.ts';
-import type { ExecutionRequest } from './contract.ts';
-import type { EndedAttempt, JournalQuestion } from './messages.ts';
+import type { ExecutionRequest, LearnHostKey } from './contract.ts';
+import type { EndedAttempt, Question } from './messages.ts';
 import { secretsOf } from './secret-sets.ts';
 import { timeoutOf } from './timeout.ts';
 import { finalVerdict, thrown } from './verdict.ts';
@@ -21,6 +21,7 @@ export interface RunningAttemptOptions {
   /** How long after its signal, or after the timeout, an executor may take. */
   readonly graceMs: number;
   readonly onEntry: ((at: number) => void) | undefined;
+  readonly learnHostKey: LearnHostKey | undefined;
   /** The executor is overdue: the thread is to report without it. */
   readonly onOverdue: (reason: StopReason) => void;
   /** Aborts when the host closes. */
@@ -69,12 +70,19 @@ export class RunningAttempt {
     if (!this.#settled) this.#expectEnd(ms, this.#stopped ?? 'TimedOut');
   }
 
-  /** Resolves when it is durable. A checkpoint comes after the frames that it counts. */
-  async journal(question: JournalQuestion): Promise<void> {
-    const { journal } = this.#options;
-    if (question.type === 'handle') return journal.handle(this.ref, question.handle);
-    await this.#appended;
-    await journal.checkpoint(this.ref, question.progress);
+  /** What goes to the journal is answered when it is durable. A checkpoint comes after the frames that it counts. */
+  async answer(question: Question): Promise<string> {
+    const { journal, learnHostKey } = this.#options;
+    if (question.type === 'hostKey') {
+      if (learnHostKey === undefined) throw new Error('nobody can be asked for a host key');
+      return learnHostKey(question.shown);
+    }
+    if (question.type === 'handle') await journal.handle(this.ref, question.handle);
+    else {
+      await this.#appended;
+      await journal.checkpoint(this.ref, question.progress);
+    }
+    return '';
   }
 
   /** Hands frames to the journal. What it cannot take is not an executor's business: sealing the log will tell. */

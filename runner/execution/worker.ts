@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { OutriderError, type Problem } from '@outrider/protocol';
+import { OutriderError } from '@outrider/protocol';
 import { AttemptExecution, loadExecutor } from './attempt-execution.ts';
 import { loadExecutorTable } from './executor-table.ts';
-import type { FromWorker, JournalQuestion, ToWorker, WorkerSettings } from './messages.ts';
+import type { Answer, FromWorker, Question, ToWorker, WorkerSettings } from './messages.ts';
 
 /** Entry of the executor thread. It knows executors and secrets, and neither journal nor network to the operator. */
 if (parentPort === null) throw new Error('worker.ts runs as a worker thread only');
@@ -12,16 +12,19 @@ const table = loadExecutorTable(executors);
 const attempts = new Map<string, AttemptExecution>();
 /** Ended, and not settled yet. */
 const ended = new Map<string, AttemptExecution>();
-const questions = new Map<number, (problem: Problem | undefined) => void>();
+const questions = new Map<number, (answer: Answer) => void>();
 let lastQuestion = 0;
 
 const post = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void =>
   port.postMessage(message, transfer);
 
-const journal = (key: string, question: JournalQuestion): Promise<void> =>
+const ask = (key: string, question: Question): Promise<string> =>
   new Promise((resolve, reject) => {
     const id = (lastQuestion += 1);
-    questions.set(id, (problem) => (problem === undefined ? resolve() : reject(new OutriderError(problem))));
+    questions.set(id, (answer) => {
+      if ('problem' in answer) reject(new OutriderError(answer.problem));
+      else resolve(answer.value);
+    });
     post({ type: 'question', key, id, question });
   });
 
@@ -31,7 +34,7 @@ const execute = async ({ key, request }: Extract<ToWorker, { type: 'execute' }>)
     table,
     entered: () => post({ type: 'entered', key, at: performance.timeOrigin + performance.now() }),
     frames: (bytes) => post({ type: 'frames', key, bytes }, [bytes.buffer]),
-    journal: (question) => journal(key, question),
+    ask: (question) => ask(key, question),
     needsTime: (ms) => post({ type: 'needsTime', key, ms }),
     ended: (verdict) => {
       attempts.delete(key);
@@ -58,8 +61,8 @@ const settle = (key: string): void => {
   attempt?.settle();
 };
 
-const answered = ({ id, problem }: Extract<ToWorker, { type: 'answer' }>): void => {
-  questions.get(id)?.(problem);
+const answered = ({ id, answer }: Extract<ToWorker, { type: 'answer' }>): void => {
+  questions.get(id)?.(answer);
   questions.delete(id);
 };
 

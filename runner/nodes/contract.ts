@@ -62,6 +62,13 @@ export interface OutputOffsets {
 /** By which a restarted runner finds what runs, such as a process group or a remote pid. Never a secret. */
 export type Handle = Readonly<Record<string, string | number>>;
 
+/** The key that a host has shown, as in known_hosts: algorithm, a space, base64. */
+export interface ShownHostKey {
+  readonly host: string;
+  readonly port: number;
+  readonly key: string;
+}
+
 /** One per attempt, handed to the executor. */
 export interface TaskContext {
   readonly attempt: AttemptRef;
@@ -85,6 +92,11 @@ export interface TaskContext {
   checkpoint(): Promise<OutputOffsets>;
   /** Resolves once the result is journalled, after the executor has returned: what was kept for a restart may go. */
   readonly settled: Promise<void>;
+  /**
+   * Under `hostKeyPolicy: AcceptNew`, before anything is sent to a host whose key is not known: the key on record at the
+   * operator, which is the one that was shown if there was none. Rejects when the operator does not answer.
+   */
+  learnHostKey(shown: ShownHostKey): Promise<string>;
   /** After `signal` aborted: ending what was started may take so many milliseconds more than usual. */
   needsTime(milliseconds: number): void;
 }

@@ -13,6 +13,7 @@ export interface TestContextOptions {
   readonly machine?: Partial<RunnerMachine>;
   readonly namespace?: string;
   readonly spec?: Partial<TaskSpec>;
+  readonly learnHostKey?: TaskContext['learnHostKey'];
   /** Called with each handle, before the executor may go on. */
   readonly onHandle?: (handle: Readonly<Record<string, string | number>>) => void | Promise<void>;
   /** Called with each piece of stdout; a promise slows the executor down. */
@@ -83,6 +84,7 @@ export function testContext(options: TestContextOptions): TestContext {
     checkpoint: async () => ({ stdout: sizeOf(out), stderr: sizeOf(err) }),
     settled: settled.promise,
     needsTime: () => undefined,
+    learnHostKey: options.learnHostKey ?? (() => Promise.reject(new Error('nobody was to be asked'))),
   };
   return {
     context,

@@ -11,11 +11,18 @@ export interface HostKeyPolicy {
   readonly knownHosts?: string | undefined;
   /** Where that text came from, for messages. */
   readonly knownHostsFile?: string | undefined;
+  /**
+   * Used only if nothing is pinned and nothing known: told the key that was shown (algorithm, a space, base64), resolves
+   * with the one on record, which is the same if this was the first.
+   */
+  readonly learn?: ((key: string) => Promise<string>) | undefined;
 }
 
 export interface HostKeyVerifier {
   /** Undefined if the key is the server's own; else why not. */
   check(key: Buffer): OutriderError | undefined;
+  /** For a key that `check` does not know: the same once the key on record is known. Absent: unknown keys are refused. */
+  readonly learn: ((key: Buffer) => Promise<OutriderError | undefined>) | undefined;
   /** Key types that are known for the server, so that it can be asked for one of those; empty if any will do. */
   readonly types: readonly string[];
   /** True when a server may have another key that fits: a fingerprint does not say its type. */
@@ -43,11 +50,13 @@ function byFingerprint(policy: HostKeyPolicy, pinned: string): HostKeyVerifier {
   return {
     types: [],
     typeUnknown: true,
+    learn: undefined,
     check: (key) => (fingerprintOf(key) === expected ? undefined : mismatch(policy, key, expected)),
   };
 }
 
 function byKnownHosts(policy: HostKeyPolicy, pinned: string | undefined): HostKeyVerifier {
+  const { learn } = policy;
   const lines = parseKnownHosts(pinned ?? policy.knownHosts ?? '');
   // Pinned, a key without a host is that of the target. In a file for all hosts it speaks for none, as with ssh.
   const named = pinned === undefined ? lines.filter((line) => line.patterns.length > 0) : lines;
@@ -57,6 +66,7 @@ function byKnownHosts(policy: HostKeyPolicy, pinned: string | undefined): HostKe
   return {
     types: [...new Set(trusted.map((entry) => entry.type))],
     typeUnknown: false,
+    learn: learn === undefined ? undefined : (key) => compareLearned(policy, key, learn),
     check: (key) => {
       if (entries.some((entry) => entry.marker === 'revoked' && entry.key.equals(key))) {
         return revoked(policy, key);
@@ -66,6 +76,17 @@ function byKnownHosts(policy: HostKeyPolicy, pinned: string | undefined): HostKe
       return mismatch(policy, key, trusted.map((entry) => fingerprintOf(entry.key)).join(' or '));
     },
   };
+}
+
+async function compareLearned(
+  policy: HostKeyPolicy,
+  key: Buffer,
+  learn: NonNullable<HostKeyPolicy['learn']>,
+): Promise<OutriderError | undefined> {
+  const recorded = await learn(`${keyType(key)} ${key.toString('base64')}`);
+  const expected = Buffer.from(recorded.split(' ')[1] ?? '', 'base64');
+  if (expected.equals(key)) return undefined;
+  return mismatch(policy, key, `${fingerprintOf(expected)}, as learned when this host was first met,`);
 }
 
 const where = ({ host, port }: HostKeyPolicy): string => `${host}:${port}`;

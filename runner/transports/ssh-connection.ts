@@ -1,4 +1,4 @@
-import { OutriderError } from '@outrider/protocol';
+import { OutriderError, toProblem } from '@outrider/protocol';
 import ssh2 from 'ssh2';
 import type { AnyAuthMethod, Client, ClientChannel, ServerHostKeyAlgorithm } from 'ssh2';
 import { hostKeyVerifier, type HostKeyPolicy, type HostKeyVerifier } from './host-key.ts';
@@ -114,10 +114,30 @@ function dial(
       keepaliveInterval: options.keepaliveMs ?? 15_000,
       keepaliveCountMax: 3,
       algorithms: { serverHostKey: [...keys] },
-      hostVerifier: (key: Buffer) => (refusal = verifier.check(key)) === undefined,
+      hostVerifier: (key: Buffer, verified: (valid: boolean) => void) => {
+        judge(verifier, key).then(
+          (found) => {
+            refusal = found;
+            verified(found === undefined);
+          },
+          () => undefined,
+        );
+      },
       authHandler: [...methods],
     });
   });
+}
+
+/** A key that cannot be judged is refused, with the reason why it cannot. */
+async function judge(verifier: HostKeyVerifier, key: Buffer): Promise<OutriderError | undefined> {
+  try {
+    const found = verifier.check(key);
+    return found?.code === 'HostKeyUnknown' && verifier.learn !== undefined
+      ? await verifier.learn(key)
+      : found;
+  } catch (error) {
+    return error instanceof OutriderError ? error : new OutriderError(toProblem(error), { cause: error });
+  }
 }
 
 const NAMES: Readonly<Record<string, string>> = {

@@ -171,6 +171,7 @@ function poolId({ namespace }: PoolKey, { host, port, user, auth, hostKey }: Ssh
     user,
     hostKey.pinned ?? null,
     hostKey.knownHosts ?? null,
+    hostKey.learn === undefined,
     auth.privateKey ?? null,
     auth.passphrase ?? null,
     auth.password ?? null,

@@ -100,6 +100,53 @@ describe('login', () => {
   });
 });
 
+describe('host keys under AcceptNew', () => {
+  const acceptNew = { hostKey: undefined, hostKeyPolicy: 'AcceptNew' } as const;
+  /** What the operator does: the first key stays. */
+  const ledger = (): { keys: Map<string, string>; learn: NonNullable<SshMore['learnHostKey']> } => {
+    const keys = new Map<string, string>();
+    return {
+      keys,
+      learn: async ({ host, port, key }) => {
+        const known = keys.get(`${host}:${port}`) ?? key;
+        keys.set(`${host}:${port}`, known);
+        return known;
+      },
+    };
+  };
+
+  test('the first key is recorded, and a changed one is refused before anything is sent', async () => {
+    const own = await startSshd({ user: 'deploy', password: PASSWORD });
+    try {
+      const { keys, learn } = ledger();
+      const more = { target: acceptNew, credential: { password: PASSWORD }, learnHostKey: learn };
+      expect((await run(ssh({ script: 'true' }, more, own))).outcome).toBe('Succeeded');
+      const [recorded = ''] = keys.values();
+      expect(own.knownHosts).toContain(recorded);
+      const before = own.hostKeyFingerprint;
+      closeConnections();
+      await own.rotateHostKey();
+      const logged = readFileSync(own.logFile, 'utf8').length;
+      expect((await refusal(ssh({ script: 'true' }, more, own))).message).toBe(
+        `127.0.0.1:${own.port} answered with host key ${own.hostKeyFingerprint} (ssh-ed25519), but ${before}, as learned when this host was first met, is expected. Nothing was sent to it.`,
+      );
+      expect(readFileSync(own.logFile, 'utf8').slice(logged)).not.toContain('Accepted password');
+    } finally {
+      await own.stop();
+    }
+  });
+
+  test('nobody is asked when the key is pinned, and an operator that does not answer means no', async () => {
+    const pinned = ssh({ script: 'true' }, { target: { hostKeyPolicy: 'AcceptNew' } });
+    expect((await run(pinned)).outcome).toBe('Succeeded');
+    const silent = ssh(
+      { script: 'true' },
+      { target: acceptNew, learnHostKey: () => Promise.reject(new Error('no answer')) },
+    );
+    expect((await refusal(silent)).message).toBe('no answer');
+  });
+});
+
 describe('host keys', () => {
   test('by known_hosts lines of the target, or of the machine', async () => {
     const pinned = ssh({ script: 'true' }, { target: { hostKey: server.knownHosts } });

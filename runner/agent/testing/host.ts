@@ -1,6 +1,6 @@
 import { attemptKey, encodeFrame, type AttemptRef, type TaskResult } from '@outrider/protocol';
 import type { StopReason } from '@outrider/nodes/contract';
-import type { ExecutionHost, ExecutionRequest } from '../../execution/contract.ts';
+import type { ExecutionHost, ExecutionRequest, LearnHostKey } from '../../execution/contract.ts';
 import type { Journal } from '../../journal/contract.ts';
 
 /** What an attempt does in a test: write, wait for the signal, end. */
@@ -8,9 +8,12 @@ export interface Script {
   readonly write: (bytes: Uint8Array) => Promise<void>;
   readonly stopped: AbortSignal;
   readonly request: ExecutionRequest;
+  readonly learnHostKey: LearnHostKey | undefined;
 }
 
-export type Play = (script: Script) => Promise<Partial<Pick<TaskResult, 'outcome' | 'exitCode' | 'reason'>>>;
+export type Play = (
+  script: Script,
+) => Promise<Partial<Pick<TaskResult, 'outcome' | 'exitCode' | 'reason' | 'message' | 'unconfirmed'>>>;
 
 /** Runs each attempt as a function in place of a process, journalling its output as the real host does. */
 export class ScriptedHost implements ExecutionHost {
@@ -34,7 +37,11 @@ export class ScriptedHost implements ExecutionHost {
 
   prepare(): void {}
 
-  async execute(request: ExecutionRequest, onEntry?: (at: number) => void): Promise<TaskResult> {
+  async execute(
+    request: ExecutionRequest,
+    onEntry?: (at: number) => void,
+    learnHostKey?: LearnHostKey,
+  ): Promise<TaskResult> {
     const key = attemptKey(request);
     const ref = { task: request.task, epoch: request.epoch };
     const stop = new AbortController();
@@ -47,7 +54,7 @@ export class ScriptedHost implements ExecutionHost {
       const ts = BigInt(Date.now()) * 1000n;
       await this.#journal.append(ref, encodeFrame({ seq: seq++, stream: 'stdout', ts, payload }));
     };
-    const end = await this.#play({ write, stopped: stop.signal, request });
+    const end = await this.#play({ write, stopped: stop.signal, request, learnHostKey });
     const log = await this.#journal.sealLog(ref);
     this.#running.delete(key);
     return {

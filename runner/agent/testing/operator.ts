@@ -10,6 +10,7 @@ import {
   type AttemptAnswer,
   type AttemptRef,
   type Cancel,
+  type HostKeyRequest,
   type LogAnswer,
   type LogChunk,
   type Offer,
@@ -23,6 +24,7 @@ import {
 import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import { keyHash } from '../ca.ts';
 import { makeCertificates, type TestCertificates } from './certificates.ts';
+import { appendTo, learn, problem } from './stores.ts';
 
 /** What a test makes of one request. `lose`: carry it out and never answer. `cut`: break off in the middle of the answer. */
 export type Fault = 'lose' | 'cut' | { status: number; code: string } | undefined;
@@ -34,7 +36,6 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
-const problem = (code: string, message = code) => ({ code, message, action: 'Test.' });
 const secret = 'secret-of-the-token';
 
 /** A small operator: real TLS, real proofs and the protocol's rules, with its state in memory and faults on demand. */
@@ -58,6 +59,8 @@ export class TestOperator {
   recovering = false;
   readonly recoveries: RecoveryRequest[] = [];
   settings = { pollMs: 20_000, leaseMs: 90_000, killGraceMs: 30_000 };
+  /** By `host:port`. */
+  readonly hostKeys = new Map<string, string>();
   closed = false;
   issued = 0;
   /** Called for each request with its number on that path, from 1. */
@@ -236,6 +239,7 @@ export class TestOperator {
       return {
         accepted: this.recoveries.at(this.recoveries.push(message as RecoveryRequest) - 1)?.items.length,
       };
+    if (path === paths.hostKeys) return learn(this.hostKeys, message as HostKeyRequest);
     this.closed = true;
     return {};
   }
@@ -285,15 +289,7 @@ export class TestOperator {
     return { attempts: decodeLogBatch(body).map((chunk) => this.appendLog(chunk)) };
   }
 
-  appendLog({ task, epoch, offset, bytes }: LogChunk): LogAnswer {
-    const key = attemptKey({ task, epoch });
-    const held = this.logs.get(key) ?? Buffer.alloc(0);
-    if (offset > held.length) return { task, epoch, offset: held.length, error: problem('log_gap') };
-    const overlap = held.subarray(offset, offset + bytes.length);
-    if (!overlap.equals(bytes.subarray(0, overlap.length)))
-      return { task, epoch, offset: held.length, error: problem('log_conflict') };
-    const whole = Buffer.concat([held, bytes.subarray(overlap.length)]);
-    this.logs.set(key, whole);
-    return { task, epoch, offset: whole.length };
+  appendLog(chunk: LogChunk): LogAnswer {
+    return appendTo(this.logs, chunk);
   }
 }

@@ -21,7 +21,24 @@ export async function sshOptions(context: TaskContext): Promise<SshOptions> {
   const pinned = connection.hostKey;
   const knownHostsFile = machine.knownHostsFile;
   const knownHosts = pinned === undefined ? await readKnownHosts(knownHostsFile) : undefined;
-  return { host, port, user, auth, hostKey: { host, port, pinned, knownHosts, knownHostsFile } };
+  return {
+    host,
+    port,
+    user,
+    auth,
+    hostKey: { host, port, pinned, knownHosts, knownHostsFile, learn: learnerOf(context, host, port) },
+  };
+}
+
+/** A pinned key is the last word, whatever the policy. */
+function learnerOf(
+  context: TaskContext,
+  host: string,
+  port: number,
+): ((key: string) => Promise<string>) | undefined {
+  const { hostKey, hostKeyPolicy } = context.connection;
+  if (hostKey !== undefined || hostKeyPolicy !== 'AcceptNew') return undefined;
+  return (key) => context.learnHostKey({ host, port, key });
 }
 
 function authOf({ credential, spec }: TaskContext): SshAuth {
