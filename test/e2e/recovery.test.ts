@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { systemNamespace } from '../servers/outrider.ts';
 import { waitFor } from '../servers/wait.ts';
-import { exited, startWitnessed, stepOf, type WitnessedRun } from './faults-fixture.ts';
+import { exited, killed, startWitnessed, stepOf, type WitnessedRun } from './faults-fixture.ts';
 import { useStack } from './stack.ts';
 
 const stack = useStack({
@@ -20,6 +20,21 @@ const stopOperator = async (): Promise<void> => {
   const { process } = stack.operator;
   process.signal('SIGTERM');
   expect(await exited(process, 15_000)).toBe(0);
+};
+
+const copySuffixes = ['', '-wal'];
+
+/** As a snapshot of the volume does while the operator runs. */
+const snapshot = (): void => {
+  for (const suffix of copySuffixes)
+    if (existsSync(ledgerFile(suffix))) copyFileSync(ledgerFile(suffix), `${copyFile()}${suffix}`);
+};
+
+const putSnapshotBack = async (): Promise<void> => {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(ledgerFile(suffix), { force: true });
+  for (const suffix of copySuffixes)
+    if (existsSync(`${copyFile()}${suffix}`)) copyFileSync(`${copyFile()}${suffix}`, ledgerFile(suffix));
+  await stack.restartOperator();
 };
 
 /** As an administrator puts a backup back: the database, and nothing of what was written since. */
@@ -195,4 +210,23 @@ describe('a copy of the ledger that is put back after work went on', () => {
     expect(await metric('outrider_recovery_active')).toBe('0');
     expect((await systemEvents()).map(({ reason }) => reason)).toContain('RecoveryEnded');
   });
+});
+
+test('a copy of a moment ago is found out by a run that has begun since, which is not executed again', async () => {
+  await stopOperator();
+  await stack.restartOperator();
+  snapshot();
+  const { name, witness } = await startRun('since', 'stays');
+  await witness.begun();
+  await stack.waitForRun(name, 'to have begun', ({ status }) => status?.phase === 'Running');
+  await killed(stack.operator.process);
+  await putSnapshotBack();
+  expect(await ledgerMap()).toMatchObject({
+    state: 'Recovery',
+    reason: `A copy of the ledger was put back: WorkflowRun ${stack.namespace}/${name} shows that it has begun, and the ledger does not know it.`,
+  });
+  await stack.mustCli('recovery', 'confirm');
+  const lost = await stack.waitForEnd(name);
+  expect(lost.status?.conditions?.[0]).toMatchObject({ type: 'Completed', reason: 'Lost' });
+  expect(witness.executions()).toBe(1);
 });
