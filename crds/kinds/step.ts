@@ -171,7 +171,7 @@ export const Step = Closed(
     onLost: Maybe(
       OneOf(onLostPolicies, {
         description:
-          'What happens when it cannot be known how an attempt ended, because its runner did not come back. Fail: the step fails with reason Lost. Retry: it is executed again, within retry.limit. Verify: verify.script finds out. Ask: it waits for a RunDecision. Fail when absent.',
+          'What happens when nobody knows how an attempt ended: its runner did not come back, or cannot tell how far it got. Fail: the step fails. Retry: it is executed again, within retry.limit. Verify: verify.script finds out. Ask: it waits for a RunDecision. Fail when absent.',
       }),
     ),
     verify: Maybe(Verify),

@@ -92,12 +92,13 @@ export const endAttempt = async (
   now: Millis,
 ): Promise<Pick<TaskRow, 'unconfirmed'>> => {
   const isUnconfirmed = end.how === 'Unconfirmed';
-  await tx.sql
+  const { numUpdatedRows } = await tx.sql
     .updateTable('attempts')
     .set({ ending: end.ending, ended_at: now, unconfirmed: isUnconfirmed ? 1 : 0 })
     .where('task', '=', task.id)
     .where('ended_at', 'is', null)
-    .execute();
+    .executeTakeFirst();
   await settleLock(tx, task, end.how, now);
-  return { unconfirmed: task.unconfirmed + (isUnconfirmed ? 1 : 0) };
+  // An attempt that ended by a result was counted then: what is decided afterwards is what it did.
+  return { unconfirmed: task.unconfirmed + (isUnconfirmed && numUpdatedRows > 0n ? 1 : 0) };
 };

@@ -7,6 +7,8 @@ const outcomes = ['Succeeded', 'Failed', 'TimedOut', 'Cancelled'] as const;
 const held = ['Claimed', 'Running'] as const;
 /** A result is the truth about an epoch for as long as nobody has acted on its absence: no other attempt, no final verdict. */
 const toldOutcome = [...outcomes, 'Ready'] as const;
+/** The runner is sure of the end alone, and `onLost` asks how far it got. */
+const unclearOutcome = ['Verifying', 'AwaitingHuman'] as const;
 
 /**
  * Every transition of a task, by what causes it. Commands check who may cause it (runner, session, epoch, deadline, revision);
@@ -42,11 +44,11 @@ const moves = {
     AwaitingHuman: ['Ready', 'Cancelled'],
   },
   Result: {
-    Claimed: toldOutcome,
-    Running: toldOutcome,
-    Unknown: toldOutcome,
-    Verifying: toldOutcome,
-    AwaitingHuman: toldOutcome,
+    Claimed: [...toldOutcome, ...unclearOutcome],
+    Running: [...toldOutcome, ...unclearOutcome],
+    Unknown: [...toldOutcome, ...unclearOutcome],
+    Verifying: [...toldOutcome, 'Verifying'],
+    AwaitingHuman: [...toldOutcome, 'AwaitingHuman'],
   },
   /** The runner that holds the epoch lists it again, in a poll or in the journal of a new session. */
   Vouched: {

@@ -1,6 +1,6 @@
 import type { Changed, NotOffered, Speaker } from '../ledger.ts';
 import type { Millis } from '../records.ts';
-import type { TaskRow, Tx } from '../tables.ts';
+import { isOneOf, type TaskRow, type Tx } from '../tables.ts';
 import { insertAttempt } from './attempts.ts';
 import { Changes, findTask } from './changes.ts';
 import { takeLock } from './locks.ts';
@@ -17,11 +17,12 @@ interface OfferTasks {
   namespaceLimit?: number;
 }
 
-/** How many more attempts a namespace may have held; read once a command, and counted down. */
-class Quota {
+/** What is read once a command: how many more attempts a namespace may have held, and which runs are paused. */
+class Admission {
   readonly #tx: Tx;
   readonly #limit: number;
   readonly #left = new Map<string, number>();
+  readonly #paused = new Map<string, boolean>();
 
   constructor(tx: Tx, limit: number) {
     this.#tx = tx;
@@ -37,7 +38,7 @@ class Quota {
       .selectFrom('tasks')
       .select((eb) => eb.fn.countAll<number | string>().as('count'))
       .where('namespace', '=', namespace)
-      .where('state', 'in', ['Offered', 'Claimed', 'Running', 'Unknown'])
+      .where(isOneOf(['Offered', 'Claimed', 'Running', 'Unknown']))
       .executeTakeFirstOrThrow();
     const left = this.#limit - Number(count);
     this.#left.set(namespace, left);
@@ -48,30 +49,33 @@ class Quota {
     const left = this.#left.get(namespace);
     if (left !== undefined) this.#left.set(namespace, left - 1);
   }
-}
 
-const isPaused = async (tx: Tx, task: TaskRow): Promise<boolean> => {
-  const run = await tx.sql
-    .selectFrom('runs')
-    .select('paused')
-    .where('uid', '=', task.run_uid)
-    .executeTakeFirst();
-  return run?.paused === 1;
-};
+  async isPaused(runUid: string): Promise<boolean> {
+    const known = this.#paused.get(runUid);
+    if (known !== undefined) return known;
+    const run = await this.#tx.sql
+      .selectFrom('runs')
+      .select('paused')
+      .where('uid', '=', runUid)
+      .executeTakeFirst();
+    this.#paused.set(runUid, run?.paused === 1);
+    return run?.paused === 1;
+  }
+}
 
 /** Why a Ready task has to wait. Its lock comes last, since taking it is what the offer is about. */
 const obstacle = async (
   changes: Changes,
   task: TaskRow,
-  quota: Quota,
+  admission: Admission,
 ): Promise<Omit<NotOffered, 'task'> | undefined> => {
   const { tx, now } = changes;
   if (task.not_before !== null && task.not_before > now)
     return { reason: 'BackOff', retryAt: task.not_before };
   // Finding out what happened is nothing new, and frees what others wait for.
   if (task.probe_of === null) {
-    if (await isPaused(tx, task)) return { reason: 'Paused' };
-    if ((await quota.left(task.namespace)) <= 0) return { reason: 'QuotaReached', key: task.namespace };
+    if (await admission.isPaused(task.run_uid)) return { reason: 'Paused' };
+    if ((await admission.left(task.namespace)) <= 0) return { reason: 'QuotaReached', key: task.namespace };
   }
   if (await takeLock(tx, task, now)) return undefined;
   return { reason: 'TargetBusy', ...(task.lock_key === null ? {} : { key: task.lock_key }) };
@@ -85,7 +89,7 @@ export const offerTasks = async (
   await guardNormal(tx);
   await requireSpeaker(tx, command.to);
   const changes = new Changes(tx, command.now);
-  const quota = new Quota(tx, command.namespaceLimit ?? 0);
+  const admission = new Admission(tx, command.namespaceLimit ?? 0);
   const refused: string[] = [];
   const waiting: NotOffered[] = [];
   for (const { task, epoch } of command.tasks) {
@@ -94,13 +98,13 @@ export const offerTasks = async (
       refused.push(task);
       continue;
     }
-    const why = await obstacle(changes, read, quota);
+    const why = await obstacle(changes, read, admission);
     if (why !== undefined) {
       waiting.push({ task, ...why });
       continue;
     }
     const offered = await changes.move(read, toOffered(read, command.to, command.expiresAt), 'Offer');
-    quota.take(read.namespace);
+    admission.take(read.namespace);
     await insertAttempt(tx, offered, command.now);
   }
   return { tasks: await settle(changes), refused, waiting };

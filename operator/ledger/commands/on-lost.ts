@@ -65,7 +65,10 @@ export const actOnLost = async (changes: Changes, task: TaskRow, graces: Graces)
   }
   if ((task.unknown_since ?? 0) + graces.graceMs > now) return;
   if (task.cancel_requested === 1) return lose(changes, task);
-  if (task.on_lost === 'Verify' && task.verify !== null) return startProbe(changes, task, task.verify);
+  if (task.on_lost === 'Verify' && task.verify !== null) {
+    const why = `Runner ${task.runner_name} was lost with attempt ${task.epoch}.`;
+    return startProbe(changes, task, { verify: task.verify, cause: 'Policy', why });
+  }
   if (task.on_lost !== 'Ask') return lose(changes, task);
   const message = askMessage(task, lostSince(task));
   await changes.move(task, toAwaitingHuman(now, { reason: 'AwaitingHuman', message }), 'Policy');

@@ -1,7 +1,6 @@
 import type { InventoryAnswer, InventoryItem, Problem } from '@outrider/protocol';
 import type { Changed, Speaker } from '../ledger.ts';
 import {
-  heldStates,
   openAttemptStates,
   terminalStates,
   type AttemptRef,
@@ -9,7 +8,7 @@ import {
   type Millis,
   type SessionHello,
 } from '../records.ts';
-import type { TaskRow, Tx } from '../tables.ts';
+import { isOneOf, type TaskRow, type Tx } from '../tables.ts';
 import { notHeld, offerExpired, poisoned, wrongState } from './answers.ts';
 import { endAttempt, endOpenAttempts, readAttempt, updateAttempt } from './attempts.ts';
 import { Changes, findTask } from './changes.ts';
@@ -118,7 +117,7 @@ const heldBy = (tx: Tx, by: Speaker): Promise<readonly TaskRow[]> =>
     .selectFrom('tasks')
     .selectAll()
     .where('runner', '=', by.clientId)
-    .where('state', 'in', [...heldStates])
+    .where(isOneOf(['Offered', 'Claimed', 'Running', 'Unknown']))
     .where('uncertain', '=', 0)
     .orderBy('id')
     .execute();

@@ -1,7 +1,8 @@
 import type { TaskSpec } from '@outrider/protocol';
+import type { Updateable } from 'kysely';
 import type { TaskRecord } from '../records.ts';
 import { noTask } from '../rows.ts';
-import type { TaskRow } from '../tables.ts';
+import type { TaskRow, TasksTable } from '../tables.ts';
 import { endAttempt, endOpenAttempts } from './attempts.ts';
 import { findTask, type Changes } from './changes.ts';
 import { isPoisoned, poisonedMessage, queued, verifyDeadline, withCrash } from './policies.ts';
@@ -18,8 +19,22 @@ export const decideCommand = (task: TaskRow): string => {
 export const askMessage = (task: TaskRow, what: string): string =>
   `${what} Check ${task.target === '' ? 'its target' : task.target}, then say how it ended: ${decideCommand(task)}`;
 
+export interface Probe {
+  /** The probe's TaskSpec, as JSON. */
+  readonly verify: string;
+  readonly cause: 'Policy' | 'Result';
+  /** What happened to the attempt, as a sentence. */
+  readonly why: string;
+  /** What else became known of the task. */
+  readonly told?: Updateable<TasksTable>;
+}
+
 /** Makes the probe, Ready for any runner that qualifies. The task waits for its answer. */
-export const startProbe = async (changes: Changes, task: TaskRow, verify: string): Promise<void> => {
+export const startProbe = async (
+  changes: Changes,
+  task: TaskRow,
+  { verify, cause, why, told = {} }: Probe,
+): Promise<void> => {
   const { tx, now } = changes;
   const { count } = await tx.sql
     .selectFrom('tasks')
@@ -51,13 +66,14 @@ export const startProbe = async (changes: Changes, task: TaskRow, verify: string
   await changes.move(
     task,
     {
+      ...told,
       state: 'Verifying',
       deadline: verifyDeadline(spec.timeoutMs, now),
       lease_expires_at: null,
       reason: 'Verifying',
-      message: `Runner ${task.runner_name} was lost with attempt ${task.epoch}; the step's verify script finds out whether it was done.`,
+      message: `${why} The step's verify script finds out whether attempt ${task.epoch} did its work.`,
     },
-    'Policy',
+    cause,
   );
 };
 

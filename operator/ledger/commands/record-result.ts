@@ -18,6 +18,7 @@ import type { Changes } from './changes.ts';
 import { freeUnconfirmed, settleLock } from './locks.ts';
 import { retried } from './policies.ts';
 import { toTerminal } from './transitions.ts';
+import { askAbout, isUnclear } from './unclear-end.ts';
 
 interface ResultContext {
   readonly tx: Tx;
@@ -64,7 +65,7 @@ const ended = (result: TaskResult, at: { now: Millis; startedAt: Millis }): Upda
   result: JSON.stringify(result),
 });
 
-/** The first result of an open attempt. */
+/** What the task becomes of the first result of an open attempt. */
 const endTask = async (context: ResultContext, result: TaskResult): Promise<AttemptAnswer> => {
   const { tx, now, report, attempt, task, changes } = context;
   const startedAt = startOf(attempt, result, now);
@@ -77,11 +78,16 @@ const endTask = async (context: ResultContext, result: TaskResult): Promise<Atte
     unconfirmed: isUnconfirmed ? 1 : 0,
   });
   await settleLock(tx, task, isUnconfirmed ? 'Unconfirmed' : 'Confirmed', now);
+  const unconfirmed = task.unconfirmed + (isUnconfirmed ? 1 : 0);
+  // A result vouches for a restored task, too.
+  const told = { started_at: startedAt, unconfirmed, uncertain: 0 };
+  if (isUnclear(task, result)) {
+    await askAbout(changes, { ...task, ...told }, result);
+    return recorded(report);
+  }
   const change = mayRetry(task, result)
     ? retried(task, now, failureOf(report.epoch, result))
     : ended(result, { now, startedAt });
-  const unconfirmed = task.unconfirmed + (isUnconfirmed ? 1 : 0);
-  // A result vouches for a restored task, too.
   await changes.move(task, { ...change, unconfirmed, uncertain: 0 }, 'Result');
   return recorded(report);
 };
