@@ -29,7 +29,7 @@ export const ingest = (log: IngestTarget, chunk: LogChunk, now: number): LogAnsw
     return refuse(log, 'log_gap', message, `Send it again from byte ${log.offset}.`);
   }
   const overlap = bytes.subarray(0, log.offset - offset);
-  if (!log.holds(offset, overlap)) {
+  if (overlap.length > 0 && !log.holds(offset, overlap)) {
     const message = `Bytes from ${offset} on of the log of ${name(chunk)} differ from those held.`;
     return refuse(
       log,

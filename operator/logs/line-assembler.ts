@@ -43,11 +43,11 @@ const withoutCarriageReturn = (bytes: Uint8Array): Uint8Array =>
  * still growing keeps its number while another stream goes on.
  */
 export class LineAssembler {
-  readonly #onLine: (line: OpenLine) => void;
+  readonly #onLine: ((line: OpenLine) => void) | undefined;
   readonly #open = new Map<StreamName, OpenLine>();
   #next: number;
 
-  constructor(onLine: (line: OpenLine) => void = () => undefined, state = initialState) {
+  constructor(onLine?: (line: OpenLine) => void, state = initialState) {
     this.#onLine = onLine;
     this.#next = state.next;
     for (const line of state.open) this.#open.set(line.stream, line);
@@ -64,16 +64,27 @@ export class LineAssembler {
   push({ stream, ts, payload }: Frame): void {
     const at = Number(ts) / 1000;
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+    let isOpen = this.#open.has(stream);
     let start = 0;
     while (start < bytes.length) {
-      const found = bytes.indexOf(newline, start);
+      const found = payload.indexOf(newline, start);
       const end = found < 0 ? bytes.length : found;
-      this.#extend(stream, at, bytes.subarray(start, end));
-      if (found >= 0) this.#complete(stream);
+      if (found < 0 || isOpen || end - start > maxLineBytes) {
+        this.#extend(stream, at, bytes.subarray(start, end));
+        if (found >= 0) this.#complete(stream);
+      } else this.#pass(stream, at, () => bytes.subarray(start, end));
+      isOpen = false;
       start = end + 1;
     }
     if (wholeFrames.has(stream)) this.#complete(stream);
     this.#keepCopy(stream);
+  }
+
+  /** A line that begins and ends within one frame: of most only the number is needed, by whoever stores them. */
+  #pass(stream: StreamName, at: number, read: () => Uint8Array): void {
+    const line = this.#next;
+    this.#next += 1;
+    this.#onLine?.({ line, stream, at, bytes: withoutCarriageReturn(read()) });
   }
 
   #extend(stream: StreamName, at: number, bytes: Uint8Array): void {
@@ -83,7 +94,7 @@ export class LineAssembler {
     let rest = joined;
     while (rest.length > maxLineBytes) {
       const cut = cutPoint(rest.subarray(0, maxLineBytes), rest[maxLineBytes] ?? 0);
-      this.#onLine({ ...line, bytes: rest.subarray(0, cut) });
+      this.#onLine?.({ ...line, bytes: rest.subarray(0, cut) });
       rest = rest.subarray(cut);
       line = this.#begin(stream, at, rest);
     }
@@ -100,7 +111,7 @@ export class LineAssembler {
     const line = this.#open.get(stream);
     if (line === undefined) return;
     this.#open.delete(stream);
-    this.#onLine({ ...line, bytes: withoutCarriageReturn(line.bytes) });
+    this.#onLine?.({ ...line, bytes: withoutCarriageReturn(line.bytes) });
   }
 
   /** What stays open must not keep the whole chunk that it came in. */
