@@ -1,6 +1,13 @@
-import { afterAll, beforeAll, describe } from 'vitest';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { live } from '@outrider/operator/ledger/invariants/live';
+import { lives } from '@outrider/operator/ledger/invariants/sequences';
+import { createWorld } from '@outrider/operator/ledger/invariants/world';
 import { openPostgresLedger } from '@outrider/operator/ledger/postgres/open';
-import { testWith } from '@outrider/operator/ledger/suite/engine';
+import { openTestLedger, testWith } from '@outrider/operator/ledger/suite/engine';
+import { repositoryRoot } from '../servers/paths.ts';
 import { startPostgres, type Postgres } from '../servers/postgres.ts';
 
 let postgres: Postgres;
@@ -14,17 +21,26 @@ testWith(async () => {
   return { ledger, end: () => ledger.close() };
 });
 
+/** The tests that stand beside the commands, and run on SQLite there. */
+const folder = join(repositoryRoot, 'operator', 'ledger', 'commands');
+const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
+
 describe('on PostgreSQL', () => {
-  describe('the commands of attempts', async () => {
-    await import('@outrider/operator/ledger/commands/attempt-commands.test');
-  });
-  describe('the commands of runs', async () => {
-    await import('@outrider/operator/ledger/commands/run-commands.test');
-  });
-  describe('the commands of identities', async () => {
-    await import('@outrider/operator/ledger/commands/identity-commands.test');
-  });
-  describe('the invariants', async () => {
-    await import('@outrider/operator/ledger/invariants/invariants.test');
+  for (const file of files) {
+    describe(file, async () => {
+      await import(join(folder, file));
+    });
+  }
+
+  test('no sequence of commands breaks the invariants of dispatch', { timeout: 180_000 }, async () => {
+    const { ledger, end } = await openTestLedger();
+    await fc.assert(
+      fc.asyncProperty(lives, async (sequence) => {
+        await live(await createWorld(ledger), sequence);
+      }),
+      // A sequence is a hundred commits or so, each of which waits for the disk.
+      { numRuns: 15 },
+    );
+    await end();
   });
 });

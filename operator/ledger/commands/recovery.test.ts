@@ -252,7 +252,7 @@ describe('a term', () => {
       ledger.leaveRecovery({ by: 'alice', now, term: old }),
       ledger.advanceSequence({ term: old }),
     ];
-    for (const command of commands) await expect(command).rejects.toMatchObject(superseded);
+    await Promise.all(commands.map((command) => expect(command).rejects.toMatchObject(superseded)));
     expect(await ledger.advanceSequence({ term })).toBe(1);
     expect(await ledger.advanceSequence({})).toBe(2);
     expect(await scene.task()).toMatchObject({ state: 'Ready', cancelRequested: false });
