@@ -21,7 +21,8 @@ export interface Contacts {
   stop(): Promise<void>;
 }
 
-const everyMs = 5000;
+/** A ninth of the time in which silence begins to count, 5 s by default. */
+const exchangeMs = (onlineMs: number): number => Math.min(5000, Math.max(500, onlineMs / 9));
 /** Sessions taken up side by side: a replica that starts meets all runners of the others. */
 const atOnce = 32;
 
@@ -126,7 +127,7 @@ export const startContacts = (options: ContactsOptions): Contacts => {
   let underway: Promise<void> | undefined;
   const timer = setInterval(() => {
     underway ??= exchange().finally(() => (underway = undefined));
-  }, everyMs);
+  }, exchangeMs(onlineMs));
   return {
     exchange,
     stop: async () => {
