@@ -10,6 +10,7 @@ const component = [
   'operator/kube/process-shell.test.ts',
   'operator/ledger/sqlite/open.test.ts',
   'operator/logs/log-store.test.ts',
+  'operator/model/*.test.ts',
   'operator/runner-api/server.test.ts',
   'operator/{pruner,store-watch}.test.ts',
   'operator/stores/probe.test.ts',
