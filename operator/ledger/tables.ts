@@ -1,5 +1,5 @@
 import type { OnLost } from '@outrider/protocol';
-import type { Generated, Kysely, Selectable } from 'kysely';
+import { sql, type Generated, type Kysely, type RawBuilder, type Selectable, type SqlBool } from 'kysely';
 import type { RunState, TaskState } from './records.ts';
 
 /**
@@ -233,4 +233,10 @@ export const chunkRows = 500;
 
 export const inChunks = function* <T>(items: readonly T[], size = chunkRows): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
+};
+
+/** A condition on the state of tasks with the states written out, as a partial index needs it; in the order of the index. */
+export const isOneOf = (states: readonly TaskState[]): RawBuilder<SqlBool> => {
+  const written = states.map((state) => sql.lit(state));
+  return written.length === 1 ? sql`state = ${written[0]}` : sql`state IN (${sql.join(written)})`;
 };
