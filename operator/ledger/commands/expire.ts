@@ -43,7 +43,7 @@ const overdue = (tx: Tx, column: DeadlineColumn, states: readonly TaskState[], n
     .where(isOneOf(states))
     .where(column, '<=', now)
     .where('uncertain', '=', 0)
-    .orderBy('id')
+    .orderBy(column)
     .execute();
 
 /** Nobody accepted: the runner starts nothing without an accept's answer, so it may be offered again. */
