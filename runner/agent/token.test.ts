@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { paths } from '@outrider/protocol';
 import type { HttpRequest, LaneName } from './http.ts';
 import { createKey } from './key.ts';
@@ -17,10 +17,12 @@ afterEach(() => rm(folder, { recursive: true }));
 /** Replicas with a nonce each; `route` says which one a request reaches. */
 const startReplicas = async (route: (request: HttpRequest) => number) => {
   const requests: string[] = [];
+  const clock = { now: 0 };
   const key = await createKey(folder);
   const authorizer = createAuthorizer({
     key,
     clientId: 'client',
+    now: () => clock.now,
     transport: {
       url: 'https://operator',
       close: async () => undefined,
@@ -40,7 +42,7 @@ const startReplicas = async (route: (request: HttpRequest) => number) => {
   });
   const post = async (lane: LaneName) =>
     (await authorizer.post({ lane, path: '/x', headers: {}, body: '' })).status;
-  return { post, requests };
+  return { post, requests, clock };
 };
 
 test('lanes that reach replicas of their own ask each for a nonce once', async () => {
@@ -71,4 +73,19 @@ test('a server that asks for ever new nonces is answered with its refusal', asyn
   const { post } = await startReplicas(({ path }) => (path === paths.token ? 0 : ++reached));
   expect(await post('control')).toBe(401);
   expect(reached).toBe(10);
+});
+
+test('a token is renewed at half its life between two polls, over their connection', async () => {
+  const { post, requests, clock } = await startReplicas(() => 0);
+  await post('poll');
+  requests.length = 0;
+  clock.now = 149_999;
+  await post('reports');
+  clock.now = 150_000;
+  await post('reports');
+  await vi.waitFor(() => expect(requests.filter((each) => each === 'poll taken')).toHaveLength(1));
+  expect(requests.filter((each) => each.startsWith('control'))).toEqual([]);
+  clock.now = 290_000;
+  await post('reports');
+  expect(requests.filter((each) => each === 'poll taken')).toHaveLength(1);
 });

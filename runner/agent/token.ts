@@ -56,6 +56,7 @@ export const createAuthorizer = (options: {
   const clock = createOperatorClock();
   let token: AccessToken | undefined;
   let renewal: Promise<AccessToken> | undefined;
+  let renewing = false;
 
   const send = async (
     request: SignedRequest,
@@ -105,7 +106,7 @@ export const createAuthorizer = (options: {
     });
   };
 
-  const fetchToken = async (): Promise<AccessToken> => {
+  const fetchToken = async (lane: LaneName): Promise<AccessToken> => {
     const form = new URLSearchParams({
       grant_type: 'client_credentials',
       client_id: clientId,
@@ -114,7 +115,7 @@ export const createAuthorizer = (options: {
     });
     const asked = now();
     const response = await sendWithNonce({
-      lane: 'control',
+      lane,
       path: paths.token,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: form.toString(),
@@ -125,7 +126,7 @@ export const createAuthorizer = (options: {
   };
 
   const renew = (): Promise<AccessToken> => {
-    renewal ??= fetchToken()
+    renewal ??= fetchToken('control')
       .then((fresh) => (token = fresh))
       .finally(() => {
         renewal = undefined;
@@ -133,10 +134,25 @@ export const createAuthorizer = (options: {
     return renewal;
   };
 
+  /**
+   * Between two polls, over their connection: it is open anyway, while any other would be opened for this and kept for a
+   * minute, by every runner that has nothing to do.
+   */
+  const renewBetweenPolls = (): void => {
+    if (renewing) return;
+    renewing = true;
+    fetchToken('poll')
+      .then((fresh) => (token = fresh))
+      // Tried again by the next request.
+      .catch(() => undefined)
+      .finally(() => {
+        renewing = false;
+      });
+  };
+
   const current = async (): Promise<AccessToken> => {
     if (token === undefined || now() >= token.expiresAt) return renew();
-    // A failed renewal in the background is tried again by the next request.
-    if (now() >= token.renewAt) renew().catch(() => undefined);
+    if (now() >= token.renewAt) renewBetweenPolls();
     return token;
   };
 
