@@ -1,4 +1,4 @@
-import { attemptKey, type AttemptAnswer, type Offer } from '@outrider/protocol';
+import { attemptKey, type AttemptAnswer, type Offer, type OutriderError } from '@outrider/protocol';
 import type { ExecutionHost } from '../execution/contract.ts';
 import type { Journal } from '../journal/contract.ts';
 import type { RunnerApi } from './api.ts';
@@ -22,6 +22,8 @@ export interface AcceptOptions {
   readonly starter: Starter;
   readonly host: Pick<ExecutionHost, 'prepare'>;
   readonly leases: Pick<Leases, 'now' | 'renewed'>;
+  /** The disk failed in a way after which the journal takes nothing more. */
+  readonly failed: (error: OutriderError) => void;
   /** False while draining, and while the journal has no room. */
   readonly taking: () => boolean;
   readonly stop: AbortSignal;
@@ -63,10 +65,9 @@ export const createAcceptor = (options: AcceptOptions): Acceptor => {
       await journal.accepted(attempt.ref, { generation, spec: attempt.spec });
       return attempt;
     } catch (thrown) {
-      logger.warn('an offer was declined', {
-        attempt: attempt.key,
-        ...problemFields(asOutriderError(thrown)),
-      });
+      const error = asOutriderError(thrown);
+      logger.warn('an offer was declined', { attempt: attempt.key, ...problemFields(error) });
+      if (error.code === 'JournalFailed') options.failed(error);
       attempts.remove(attempt);
       await reports.send({ ...attempt.ref, kind: 'Released' });
       return undefined;

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { paths } from '@outrider/protocol';
+import { OutriderError, paths } from '@outrider/protocol';
 import { createWorkbench, eventually, expectDrained, ref, spec, type Workbench } from './testing/bench.ts';
 import { untilStopped } from './testing/host.ts';
 
@@ -211,4 +211,28 @@ test('without onLost Retry work goes on however long the operator is silent', as
   finish();
   await eventually(() => expect(bench.operator.results.get('t1/1')?.outcome).toBe('Succeeded'));
   expectDrained(await bench.drain());
+});
+
+test('a disk that fails lets the runner finish what runs, take nothing more, and end with the reason', async () => {
+  bench = await createWorkbench();
+  let finish: () => void = () => undefined;
+  await bench.start(async () => {
+    await new Promise<void>((resolve) => (finish = resolve));
+    return { exitCode: 0 };
+  });
+  bench.operator.offer(ref('t1'), spec);
+  await eventually(() => expect(bench.host.size).toBe(1));
+  const failure = new OutriderError({
+    code: 'JournalFailed',
+    message: 'EIO: i/o error, fdatasync.',
+    action: 'Test.',
+  });
+  bench.journal.accepted = () => Promise.reject(failure);
+  bench.operator.offer(ref('t2'), spec);
+  await eventually(() => expect(bench.operator.reports.some(({ kind }) => kind === 'Released')).toBe(true));
+  finish();
+  expect(await bench.ended).toEqual({ kind: 'Fatal', error: failure });
+  expect(bench.operator.results.get('t1/1')?.outcome).toBe('Succeeded');
+  expect(bench.host.entered).toEqual(['t1/1']);
+  await bench.kill();
 });

@@ -77,6 +77,8 @@ export const createAgent = (options: AgentOptions): Agent => {
   const attempts: Attempts = createAttempts({ capacity, journal, logger });
   const settings = createOperatorSettings();
   const leases = createLeases({ attempts, settings, stop, logger });
+  /** What runs is finished; a new process then rereads what the disk really holds. */
+  let broken: OutriderError | undefined;
   const taking = (): boolean => !draining.signal.aborted && !stop.aborted;
   /** What runs needs what is left of the disk. */
   const accepting = (): boolean => taking() && !journal.full();
@@ -149,6 +151,10 @@ export const createAgent = (options: AgentOptions): Agent => {
       host,
       leases,
       taking: accepting,
+      failed: (error) => {
+        broken ??= error;
+        draining.abort();
+      },
       stop,
       logger,
     });
@@ -201,7 +207,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     leaving.abort();
     await Promise.race([sayGoodBye(), new Promise((resolve) => setTimeout(resolve, 5000).unref())]);
     stopping.abort();
-    end({ kind: 'Drained', delivered });
+    end(broken === undefined ? { kind: 'Drained', delivered } : { kind: 'Fatal', error: broken });
   };
 
   const loops = join();

@@ -55,7 +55,7 @@ cell(
     expect(promises).toBeGreaterThan(20 * images);
     return observe(promises - broken.length, promises, broken);
   },
-  300_000,
+  600_000,
 );
 
 test('both checks object to an operator and a runner that do not wait for their disks', async () => {
