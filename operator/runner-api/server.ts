@@ -5,6 +5,7 @@ import type { Dispatch } from '../dispatch/contract.ts';
 import type { RunnerIdentity } from '../identity/contract.ts';
 import type { Logger } from '../kube/logger.ts';
 import { answerErrors } from '../http/errors.ts';
+import { paceHandshakes } from './handshakes.ts';
 import { OpenPolls } from './open-polls.ts';
 import { keepaliveMs } from './poll.ts';
 import { errorWords } from './words.ts';
@@ -77,6 +78,7 @@ export const startRunnerApi = async (options: RunnerApiOptions): Promise<RunnerA
   const { identity, host, logger } = options;
   const stopping = new AbortController();
   const app = createServer(options);
+  paceHandshakes(app.server);
   const stopRenewal = identity.onTlsRenewed((tls) => app.server.setSecureContext({ ...tls, minVersion }));
   const checkHost = createHostCheck(() => identity.tls.cert);
   answerErrors(app, { logger, ...errorWords });
