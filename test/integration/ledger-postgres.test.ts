@@ -33,14 +33,14 @@ describe('on PostgreSQL', () => {
   }
 
   test('no sequence of commands breaks the invariants of dispatch', { timeout: 180_000 }, async () => {
-    const { ledger, end } = await openTestLedger();
+    const opened = await openTestLedger();
     await fc.assert(
       fc.asyncProperty(lives, async (sequence) => {
-        await live(await createWorld(ledger), sequence);
+        await live(await createWorld(opened.ledger), sequence);
       }),
       // A sequence is a hundred commits or so, each of which waits for the disk.
       { numRuns: 15 },
     );
-    await end();
+    await opened.end();
   });
 });
