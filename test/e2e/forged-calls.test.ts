@@ -131,6 +131,7 @@ describe('a wrong generation', () => {
   ])('is refused in a %s', async (_, forge) => expectRefused(await forge(), 'GenerationMismatch'));
 });
 
+/** The key has a session of its own, and is heard under no other. */
 describe("another runner's session", () => {
   test.each([
     ['accept', () => other.json(paths.accept, { session: victim.session, attempts: [attempt] })],
@@ -141,11 +142,14 @@ describe("another runner's session", () => {
       'request for a secret',
       async () => asksSecret(other, await jws(other, attempt, { session: victim.session })),
     ],
-  ])('is refused in a %s', async (_, forge) => expectRefused(await forge(), 'SessionUnknown'));
+  ])('is refused in a %s', async (_, forge) => expectRefused(await forge(), 'SessionSuperseded'));
 
   test('that nobody has is refused as well', async () => {
     const session = randomUUID();
-    await expectRefused(await victim.json(paths.accept, { session, attempts: [attempt] }), 'SessionUnknown');
+    await expectRefused(
+      await victim.json(paths.accept, { session, attempts: [attempt] }),
+      'SessionSuperseded',
+    );
   });
 });
 
