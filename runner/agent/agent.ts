@@ -1,10 +1,17 @@
-import type { AttemptRef, OutriderError, SessionRequest, SessionResponse } from '@outrider/protocol';
+import {
+  attemptKey,
+  type AttemptRef,
+  type OutriderError,
+  type SessionRequest,
+  type SessionResponse,
+} from '@outrider/protocol';
+import { isReattachable } from '@outrider/nodes/contract';
 import type { ExecutionHost } from '../execution/contract.ts';
 import type { Journal } from '../journal/contract.ts';
 import { createCredentialSource } from '../secrets/credentials.ts';
 import { createAcceptor, type Acceptor } from './accept.ts';
 import { createRunnerApi, type RunnerApi } from './api.ts';
-import { createAttempts, type Attempts } from './attempts.ts';
+import { createAttempts, type Attempt, type Attempts } from './attempts.ts';
 import { drain } from './drain.ts';
 import type { ProxySettings } from './exchange.ts';
 import { createHandIn, type HandIn } from './hand-in.ts';
@@ -48,13 +55,24 @@ export type AgentEnd =
 export interface Agent {
   /** Works until it is drained or cannot go on. */
   run(): Promise<AgentEnd>;
-  /** First call: finish what runs. Second: end it now. Third: leave at once. */
+  /** First call: finish what runs, or hand it over when the time is up. Second: end it now. Third: leave at once. */
   interrupt(): void;
 }
 
 /** Those of the inventory whose leases the new session renews. */
 const continued = ({ attempts }: SessionResponse): AttemptRef[] =>
   attempts.filter(({ decision }) => decision === 'Continue');
+
+/** Takes an attempt from this process whose work goes on by itself. */
+const createHandOver =
+  (journal: Journal, attempts: Attempts) =>
+  (attempt: Attempt): boolean => {
+    const item = journal.attempts().find((each) => attemptKey(each) === attempt.key);
+    if (item?.handle === undefined || !isReattachable(item.handle)) return false;
+    attempt.stop.abort('HandedOver');
+    attempts.remove(attempt);
+    return true;
+  };
 
 /** How long killed work may take to end. */
 const killMs = 15_000;
@@ -76,6 +94,7 @@ export const createAgent = (options: AgentOptions): Agent => {
   );
   const attempts: Attempts = createAttempts({ capacity, journal, logger });
   const settings = createOperatorSettings();
+  const handOver = createHandOver(journal, attempts);
   const leases = createLeases({ attempts, settings, stop, logger });
   /** What runs is finished; a new process then rereads what the disk really holds. */
   let broken: OutriderError | undefined;
@@ -178,7 +197,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     draining.signal.addEventListener('abort', () => {
       poll.refresh();
       const { drainTimeoutMs: timeoutMs } = options;
-      drain({ attempts, reports, timeoutMs, hurry: hurrying.signal, stop, logger }).then(
+      drain({ attempts, reports, timeoutMs, handOver, hurry: hurrying.signal, stop, logger }).then(
         leave,
         (error: unknown) => {
           logger.error('the drain failed', { reason: String(error) });

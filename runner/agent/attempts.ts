@@ -4,8 +4,11 @@ import type { Journal } from '../journal/contract.ts';
 import type { Logger } from './log.ts';
 import { createWakeup, type Wakeup } from './waits.ts';
 
-/** `LeaseLost`: under `onLost: Retry` the operator may soon give the task to another runner. */
-export type AttemptStop = StopReason | 'LeaseLost';
+/**
+ * `LeaseLost`: under `onLost: Retry` the operator may soon give the task to another runner. `HandedOver`: it goes on without
+ * this process, and the next one takes it up.
+ */
+export type AttemptStop = StopReason | 'LeaseLost' | 'HandedOver';
 
 /**
  *   Accepting ──200──▶ Starting ──`started` fsynced──▶ Running ──▶ Finished ──result and log acknowledged──▶ (gone)

@@ -58,3 +58,25 @@ test('a third signal ends the runner although work does not end, and says that s
   expect(await bench.ended).toEqual({ kind: 'Drained', delivered: false });
   await bench.kill();
 });
+
+test('when the time of a drain is up, what goes on by itself is left to the next process, and the rest is ended', async () => {
+  bench = await createWorkbench({ drainTimeoutMs: 300 });
+  const begun = new Set<string>();
+  await bench.start(async ({ stopped, request }) => {
+    if (request.task === 'detached')
+      await bench.journal.handle(ref('detached'), { spool: '/dev/shm/outrider.x' });
+    begun.add(request.task);
+    await untilStopped(stopped);
+    return { outcome: 'Cancelled' };
+  });
+  for (const task of ['detached', 'local']) bench.operator.offer(ref(task), spec);
+  await eventually(() => expect(begun.size).toBe(2));
+  bench.agent.interrupt();
+  expectDrained(await bench.ended);
+  expect([...bench.operator.results.keys()]).toEqual(['local/1']);
+  expect(bench.host.size).toBe(1);
+  const kept = bench.journal.attempts().find(({ task }) => task === 'detached');
+  expect(kept).toMatchObject({ state: 'Started', handle: { spool: '/dev/shm/outrider.x' } });
+  expect(bench.logger.lines).toContain('ending what still runs {"running":1,"handedOver":1}');
+  await bench.kill();
+});

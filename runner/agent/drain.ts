@@ -1,4 +1,4 @@
-import type { Attempts } from './attempts.ts';
+import type { Attempt, Attempts } from './attempts.ts';
 import type { Logger } from './log.ts';
 import type { Reports } from './report-loop.ts';
 
@@ -10,13 +10,18 @@ export interface DrainOptions {
   readonly reports: Reports;
   /** How long running work may go on. */
   readonly timeoutMs: number;
+  /** Leaves an attempt running for the next process; false where it would not outlive this one. */
+  readonly handOver: (attempt: Attempt) => boolean;
   /** Aborts when it is to be ended now (a second signal). */
   readonly hurry: AbortSignal;
   readonly stop: AbortSignal;
   readonly logger: Logger;
 }
 
-/** Waits for running work, or ends it, and for its results to be acknowledged. True when nothing is left to report. */
+/**
+ * Waits for running work, then hands over what can go on by itself and ends the rest; a second signal ends all of it. True
+ * when nothing is left to report.
+ */
 export const drain = async (options: DrainOptions): Promise<boolean> => {
   const { attempts, reports, hurry, stop, logger, timeoutMs } = options;
   const idle = (): boolean => attempts.load === 0;
@@ -24,8 +29,10 @@ export const drain = async (options: DrainOptions): Promise<boolean> => {
   const either = AbortSignal.any([hurry, stop]);
   logger.info('draining: taking nothing new', { running: attempts.load, timeoutSeconds: timeoutMs / 1000 });
   if (!(await attempts.until(idle, { milliseconds: timeoutMs, signal: either }))) {
-    logger.warn('ending what still runs', { running: attempts.load });
-    for (const attempt of attempts.all()) if (attempt.phase !== 'Finished') attempt.stop.abort('Cancelled');
+    const running = attempts.all().filter(({ phase }) => phase !== 'Finished');
+    const left = running.filter((attempt) => hurry.aborted || !options.handOver(attempt));
+    logger.warn('ending what still runs', { running: left.length, handedOver: running.length - left.length });
+    for (const attempt of left) attempt.stop.abort('Cancelled');
     await attempts.until(idle, { milliseconds: endMs, signal: stop });
   }
   return attempts.until(delivered, { milliseconds: endMs, signal: stop });

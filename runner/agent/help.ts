@@ -44,7 +44,7 @@ export const helpText = (): string =>
     ),
     '',
     'Signals',
-    '  SIGTERM or SIGINT   take nothing new, finish what runs (see --drain-timeout), report, end',
+    '  SIGTERM or SIGINT   take nothing new, finish or hand over what runs (see --drain-timeout), report, end',
     '  once more           end what runs, report, end',
     '  a third time        end at once; what is unreported is reported at the next start',
     '',

@@ -122,7 +122,7 @@ export const settings = {
     env: 'OUTRIDER_DRAIN_TIMEOUT',
     kind: { type: 'duration' },
     value: 'TIME',
-    help: 'How long running work may go on after SIGTERM, such as 90s or 1h. Default: 5m.',
+    help: 'How long running work may go on after SIGTERM, such as 90s or 1h. Then what goes on without the runner is left to its next process, and the rest is ended. Default: 5m.',
   },
   logFormat: {
     flag: 'log-format',

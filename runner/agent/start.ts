@@ -110,7 +110,8 @@ export const createStarter = (options: StartOptions): Starter => {
     const execution = host.execute(request, onEntry, options.hostKeys(attempt));
     const stop = (): void => {
       const reason = stopReason(attempt);
-      if (reason !== undefined) host.stop(attempt.ref, reason === 'LeaseLost' ? 'Cancelled' : reason);
+      if (reason === undefined || reason === 'HandedOver') return;
+      host.stop(attempt.ref, reason === 'LeaseLost' ? 'Cancelled' : reason);
     };
     attempt.stop.signal.addEventListener('abort', stop, { once: true });
     stop();
@@ -162,6 +163,8 @@ export const createStarter = (options: StartOptions): Starter => {
   };
 
   const conclude = async (attempt: Attempt, { result, startLatencyUs }: Ended): Promise<void> => {
+    // Its journal says that it runs, and so it does.
+    if (stopReason(attempt) === 'HandedOver') return;
     if (stopReason(attempt) === 'Abandoned') await forget(attempt);
     else await results.finish(attempt, result, startLatencyUs);
     host.settled(attempt.ref);

@@ -59,7 +59,7 @@ const clientId = 'client-1';
 
 /** A registered runner with a real journal, against a test operator. */
 export const createWorkbench = async (
-  options: { capacity?: number; silenceMs?: number } = {},
+  options: { capacity?: number; silenceMs?: number; drainTimeoutMs?: number } = {},
 ): Promise<Workbench> => {
   const operator = await TestOperator.start();
   const stateDir = await mkdtemp(join(tmpdir(), 'runner-'));
@@ -91,7 +91,7 @@ export const createWorkbench = async (
         capacity: options.capacity ?? 4,
         nodes: ['local-exec'],
       },
-      drainTimeoutMs: 60_000,
+      drainTimeoutMs: options.drainTimeoutMs ?? 60_000,
       logger,
       ...(options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs }),
     });
