@@ -5,8 +5,9 @@ import { openPostgresLedger } from '@outrider/operator/ledger/postgres/open';
  * answered. It never ends by itself.
  */
 const url = process.argv[2];
-if (url === undefined) throw new Error('usage: ledger-postgres-child URL');
-const ledger = await openPostgresLedger({ url, replica: 'child' });
+if (url === undefined) throw new Error('usage: ledger-postgres-child URL [IDLE_TRANSACTION_MS]');
+const idleTransactionMs = Number(process.argv[3] ?? 10_000);
+const ledger = await openPostgresLedger({ url, replica: 'child', idleTransactionMs });
 let number = 0;
 
 const record = async (): Promise<never> => {

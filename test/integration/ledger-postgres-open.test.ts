@@ -19,6 +19,7 @@ import {
 
 const postgres = usePostgres();
 
+const script = fileURLToPath(new URL('./ledger-postgres-child.ts', import.meta.url));
 const named = (url: string): string => `ledger postgres://${new URL(url).host}${new URL(url).pathname}`;
 const versionIs = (url: string, version: number) =>
   postgres.server.query(`INSERT INTO migrations VALUES (${version}, 'future', 0)`, databaseOf(url));
@@ -156,7 +157,6 @@ describe('openPostgresLedger', () => {
 
 describe('an operator that is killed', () => {
   test('has left every answered command in the database', { timeout: 120_000 }, async () => {
-    const script = fileURLToPath(new URL('./ledger-postgres-child.ts', import.meta.url));
     for (let round = 0; round < 3; round += 1) {
       const url = await postgres.server.createDatabase();
       const child = spawn(process.execPath, ['--conditions=development', script, url], {
@@ -175,6 +175,40 @@ describe('an operator that is killed', () => {
       );
       expect(answered.filter((number) => !kept.has(number))).toEqual([]);
       expect(answered.length).toBeGreaterThanOrEqual(100);
+    }
+  });
+});
+
+describe('an operator that is suspended', () => {
+  test('holds up nobody for longer than its transaction may rest, and goes on when it wakes', async () => {
+    const url = await postgres.server.createDatabase();
+    const ledger = await postgres.open(url, { patienceMs: 30_000 });
+    const child = spawn(process.execPath, ['--conditions=development', script, url, '500'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      let answered = 0;
+      createInterface({ input: child.stdout }).on('line', () => (answered += 1));
+      let caught = 0;
+      for (let round = 1; round <= 30 && caught < 3; round += 1) {
+        const before = answered;
+        await vi.waitFor(() => expect(answered).toBeGreaterThan(before + 10), { timeout: 20_000 });
+        child.kill('SIGSTOP');
+        const held = await postgres.server.query(
+          `SELECT pid FROM pg_stat_activity WHERE datname = '${databaseOf(url)}' AND state = 'idle in transaction' AND application_name LIKE 'outrider/child/%'`,
+        );
+        // It needs for itself what every transaction shares.
+        if (held.length > 0) {
+          caught += 1;
+          expect(await ledger.takeTerm()).toBe(caught);
+        }
+        child.kill('SIGCONT');
+      }
+      expect(caught).toBe(3);
+      const before = answered;
+      await vi.waitFor(() => expect(answered).toBeGreaterThan(before + 100), { timeout: 20_000 });
+    } finally {
+      child.kill('SIGKILL');
     }
   });
 });

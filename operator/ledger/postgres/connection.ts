@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely';
 import pg from 'pg';
 import type { Tables } from '../tables.ts';
-import { StandbyError } from './failures.ts';
+import { requireVersion, StandbyError } from './failures.ts';
 import { originSql, type Origin, type OriginRow } from './origin.ts';
 import type { PostgresSettings } from './settings.ts';
 
@@ -107,6 +107,7 @@ const openSession = async (client: pg.Client, what: string): Promise<Origin> => 
   const [{ rows }] = await Promise.all([client.query<OriginRow>(originSql), client.query(durable)]);
   const [row] = rows;
   if (row === undefined || row.standby) throw new StandbyError(what);
+  requireVersion(what, row.version);
   return { system: row.system, timeline: row.timeline };
 };
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { explainFailure, isAway, isConflict, StandbyError } from './failures.ts';
+import { explainFailure, isAway, isConflict, requireVersion, StandbyError } from './failures.ts';
 import { nameOf } from './settings.ts';
 
 const failure = (code: string, message = 'what the server said'): Error =>
@@ -37,4 +37,11 @@ test('what the schema refuses is a defect, and told as one', () => {
     code: 'Internal',
     message: 'an epoch never falls',
   });
+});
+
+test('a server without transaction numbers of eight bytes is refused', () => {
+  requireVersion('ledger', 130_000);
+  expect(() => requireVersion('ledger', 120_017)).toThrow(
+    'The ledger runs on PostgreSQL 12, which is too old.',
+  );
 });

@@ -92,6 +92,18 @@ export const explainFailure = (what: string, error: unknown): Problem => {
 const unavailable = (message: string, action: string): OutriderError =>
   new OutriderError({ code: 'Unavailable', message, action });
 
+/** The first with transaction numbers of eight bytes. */
+const oldest = 130_000;
+
+/** @param version As the server counts: 150018 is 15.18. @throws OutriderError Unavailable */
+export const requireVersion = (what: string, version: number): void => {
+  if (version >= oldest) return;
+  throw unavailable(
+    `The ${what} runs on PostgreSQL ${Math.floor(version / 10_000)}, which is too old.`,
+    'Use PostgreSQL 13 or later.',
+  );
+};
+
 /** A call that waited for a free connection for as long as it may, or found too many before it. */
 export const busyError = (what: string, waited: string): OutriderError =>
   unavailable(

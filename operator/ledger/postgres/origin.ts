@@ -10,12 +10,14 @@ export interface Origin {
 
 /** The timeline of the write-ahead log, since that of the last checkpoint is behind for a while after a promotion. */
 export const originSql = `
-SELECT pg_is_in_recovery() AS standby,
+SELECT pg_is_in_recovery() AS standby, current_setting('server_version_num')::integer AS version,
   (SELECT system_identifier::text FROM pg_control_system()) AS system,
   CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline`;
 
 export interface OriginRow extends Origin {
   readonly standby: boolean;
+  /** Such as 150018. */
+  readonly version: number;
 }
 
 export const formatOrigin = ({ system, timeline }: Origin): string => `${system}/${timeline}`;
