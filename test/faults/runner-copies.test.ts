@@ -1,11 +1,20 @@
 import { cpSync, readFileSync, rmSync } from 'node:fs';
-import { killed, stepOf } from '../e2e/faults-fixture.ts';
+import { exited, killed, startSshTarget, startWitnessed, stepOf } from '../e2e/faults-fixture.ts';
 import { useStack } from '../e2e/stack.ts';
 import { createWitness } from '../e2e/witness.ts';
 import { startRunner, type RemoteRunner } from '../servers/outrider.ts';
 import { waitFor } from '../servers/wait.ts';
 import { cell } from './harness.ts';
-import { leftOf, logEqual, logOf, resultOf, shortFlags, startLocal, startTagged } from './runner-fixture.ts';
+import {
+  leftOf,
+  logEqual,
+  logOf,
+  processesOf,
+  resultOf,
+  shortFlags,
+  startLocal,
+  startTagged,
+} from './runner-fixture.ts';
 
 const stack = useStack({ flags: shortFlags });
 const short = { component: 'Runner', times: 'Short' } as const;
@@ -148,6 +157,43 @@ cell(
       expectedExecutions: 2,
       logEqual: (await logEqual(stack, running.name)) && (await logEqual(stack, queued.name)),
       left: await leftOf(running.name, queued.name),
+    };
+  },
+);
+
+cell(
+  {
+    ...short,
+    moment: 'running on a target, silent',
+    fault: 'SIGTERM, its time to drain up, a new process started',
+    quick: true,
+  },
+  async () => {
+    const { target } = await startSshTarget(stack);
+    const old = await stack.startRunner('handing-over', {
+      tags: ['handing-over'],
+      flags: ['--drain-timeout', '1s'],
+    });
+    const { name, witness } = await startWitnessed(stack, 'handed-over', {
+      node: 'ssh-exec',
+      target,
+      runner: { tags: ['handing-over'] },
+      script: 'exit 7\n',
+    });
+    await witness.begun();
+    old.process.signal('SIGTERM');
+    const code = await exited(old.process, 20_000);
+    const alive = processesOf(name).length > 0;
+    await old.restart();
+    witness.open();
+    const run = await stack.waitForEnd(name);
+    return {
+      result: `exit code ${code}, still running: ${alive}, ${resultOf(run)} after ${stepOf(run).attempts}`,
+      expectedResult: 'exit code 0, still running: true, Failed NonZeroExit 7 after 1',
+      executions: witness.executions(),
+      expectedExecutions: 1,
+      logEqual: await logEqual(stack, name),
+      left: await leftOf(name),
     };
   },
 );
