@@ -1,4 +1,4 @@
-import { KeyObject, createHash, createPublicKey, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { TokenResponse } from '@outrider/protocol';
 import { BoundedMap } from './bounded-map.ts';
 import type { SigningKey } from './key-material.ts';
@@ -46,14 +46,12 @@ const hasBinding = (claims: JsonObject): claims is AccessTokenClaims => {
 export class AccessTokens {
   readonly #options: AccessTokenOptions;
   readonly #verified: BoundedMap<string, AccessTokenClaims>;
-  readonly #private: KeyObject;
   readonly #public: PublicKey;
 
   constructor(options: AccessTokenOptions) {
     this.#options = options;
     this.#verified = new BoundedMap(options.capacity ?? 20_000);
-    this.#private = KeyObject.from(options.key.privateKey);
-    this.#public = { key: createPublicKey(options.key.publicPem), thumbprint: options.key.kid };
+    this.#public = { key: options.key.publicKey, thumbprint: options.key.kid };
   }
 
   /** @param binding.thumbprint Of the key that every request with this token must be signed by. */
@@ -75,7 +73,7 @@ export class AccessTokens {
       iat: issuedAt,
       exp: issuedAt + lifetime,
     };
-    const token = signJson({ alg: 'EdDSA', typ: 'at+jwt', kid: key.kid }, stated, this.#private);
+    const token = signJson({ alg: 'EdDSA', typ: 'at+jwt', kid: key.kid }, stated, key.privateKey);
     this.#remember(token, stated);
     return { access_token: token, token_type: 'DPoP', expires_in: lifetime };
   }

@@ -1,12 +1,5 @@
-import { createPublicKey } from 'node:crypto';
-import {
-  calculateJwkThumbprint,
-  exportPKCS8,
-  generateKeyPair,
-  importPKCS8,
-  importSPKI,
-  type CryptoKey,
-} from 'jose';
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { calculateJwkThumbprint, exportPKCS8, generateKeyPair } from 'jose';
 import { makeAuthority, type CertifiedKey } from './certificates.ts';
 import type { KeyBundle, KeyStore } from './key-store.ts';
 
@@ -15,8 +8,8 @@ export const keyBundleName = 'outrider-ca';
 
 /** A signing key and what others need to check its signatures. */
 export interface SigningKey {
-  readonly privateKey: CryptoKey;
-  readonly publicKey: CryptoKey;
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
   readonly publicPem: string;
   /** RFC 7638 thumbprint. */
   readonly kid: string;
@@ -46,13 +39,13 @@ const makeBundle = async (now: number): Promise<KeyBundle> => {
   };
 };
 
-const toSigningKey = async (pem: string, algorithm: 'EdDSA' | 'ES256'): Promise<SigningKey> => {
+const toSigningKey = async (pem: string): Promise<SigningKey> => {
   const publicKey = createPublicKey(pem);
   const publicPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
   const kid = await calculateJwkThumbprint(publicKey.export({ format: 'jwk' }));
   return {
-    privateKey: await importPKCS8(pem, algorithm),
-    publicKey: await importSPKI(publicPem, algorithm),
+    privateKey: createPrivateKey(pem),
+    publicKey,
     publicPem,
     kid,
   };
@@ -71,7 +64,7 @@ export const loadKeyMaterial = async (store: KeyStore, now: number): Promise<Key
   };
   return {
     ca: { key: part(files.caKey), cert: part(files.caCert) },
-    access: await toSigningKey(part(files.access), 'EdDSA'),
-    attempt: await toSigningKey(part(files.attempt), 'ES256'),
+    access: await toSigningKey(part(files.access)),
+    attempt: await toSigningKey(part(files.attempt)),
   };
 };
