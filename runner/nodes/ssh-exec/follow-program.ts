@@ -7,7 +7,7 @@ import { START_OF, WIPE } from './shell-parts.ts';
  *   channel stdin ──▶ lines "ack STDOUT STDERR" and "wipe"   (end of file: this reader is gone)
  *   segments      ──▶ channel stdout and stderr, as they are; lines that begin with the mark stand between:
  *
- *   MARK begin              on stderr, before which all is the login shell's
+ *   MARK begin BLOCKS       on stderr, before which all is the login shell's; so many blocks make a segment
  *   MARK exit CODE SIGNAL   how the script ended; SIGNAL is "-" for none
  *   MARK end                all of this stream has been passed on (on stderr for stderr)
  *   MARK lost o|e BYTE      bytes before this one are no longer there; follows from here
@@ -56,15 +56,23 @@ pass() {
     e) cat <&4 >&2 ;;
   esac
 }
+# A segment that is gone was acknowledged, so it was passed on whole: what follows it is the first that is there.
+next() {
+  n=
+  [ -s "$d/$1.$b.n" ] && read -r n <"$d/$1.$b.n"
+  while [ -z "$n" ] && [ -e "$d/first.$1" ]; do
+    [ -e "$d/$1.$b" ] && return
+    read -r n <"$d/first.$1"
+  done
+}
 take() {
   b=$so
   [ "$1" = o ] || b=$se
   echo "$k $m" >"$d/want.$1"
   while :; do
     f=
-    n=
     [ -e "$d/end.$1" ] && f=1
-    [ -s "$d/$1.$b.n" ] && read -r n <"$d/$1.$b.n"
+    next "$1"
     if [ -s "$d/$1.$b" ]; then
       pass "$1" || { echo "$m broken"; exit; }
     fi
@@ -130,7 +138,8 @@ trim() {
   [ -z "$x" ] || echo 1<>"$d/room.$1"
 }
 follow() {
-  echo "$m begin" >&2
+  read -r q <"$d/quota"
+  echo "$m begin $q" >&2
   loop &
   l=$! c=
   while IFS=" " read -r c x y; do

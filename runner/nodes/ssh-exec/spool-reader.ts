@@ -6,9 +6,12 @@ import type { ProcessEnd } from '../attempt.ts';
 import type { OutputOffsets, OutputSink, TaskContext } from '../contract.ts';
 import { MarkedStream } from './marked-stream.ts';
 import { keeperKilled } from './spool-session.ts';
+import { BLOCK } from './spooler-program.ts';
 
-/** Output is acknowledged, and may then be removed from the spool, each time that this much has come. */
+/** Output is acknowledged, and may then be removed from the spool, each time that this much has come … */
 const ACKNOWLEDGE_BYTES = 1_048_576;
+/** … or two of the smallest segments, of which a small spool holds eight: less would make it wait for ever. */
+const segmentsBytes = (blocks: number): number => 2 * BLOCK * blocks;
 /** A journal that took no checkpoint is asked again after this. */
 const RETRY_MS = 1_000;
 
@@ -69,6 +72,7 @@ export class SpoolReader {
   #channel: ClientChannel | undefined;
   #acknowledged: number;
   #acknowledging = false;
+  #acknowledgeBytes = ACKNOWLEDGE_BYTES;
 
   constructor(context: TaskContext, from: OutputOffsets) {
     this.#context = context;
@@ -126,7 +130,9 @@ export class SpoolReader {
 
   /** True: what follows is output. */
   async #hear([word, ...rest]: string[], stream: SpoolStream): Promise<true> {
-    if (word === 'exit') this.#learn(rest);
+    if (word === 'begin')
+      this.#acknowledgeBytes = Math.min(ACKNOWLEDGE_BYTES, segmentsBytes(Number(rest[0])));
+    else if (word === 'exit') this.#learn(rest);
     else if (word === 'end') this.#ended(stream);
     else if (word === 'lost') await this.#skip(rest);
     else if (word === 'full') this.full = true;
@@ -180,7 +186,7 @@ export class SpoolReader {
   #due(): boolean {
     return (
       this.#channel !== undefined &&
-      this.stdout.received + this.stderr.received - this.#acknowledged >= ACKNOWLEDGE_BYTES
+      this.stdout.received + this.stderr.received - this.#acknowledged >= this.#acknowledgeBytes
     );
   }
 }
