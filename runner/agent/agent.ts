@@ -157,6 +157,7 @@ export const createAgent = (options: AgentOptions): Agent => {
       guard,
       nodes,
       taking,
+      stop,
       logger,
     });
     late.acceptor = createAcceptor({

@@ -80,3 +80,21 @@ test('when the time of a drain is up, what goes on by itself is left to the next
   expect(bench.logger.lines).toContain('ending what still runs {"running":1,"handedOver":1}');
   await bench.kill();
 });
+
+test('what a process that leaves at once can only assume is not journalled: the next one looks', async () => {
+  bench = await createWorkbench();
+  let close: () => void = () => undefined;
+  await bench.start(async () => {
+    await new Promise<void>((resolve) => (close = resolve));
+    return { outcome: 'Failed', reason: 'ExecutorCrashed', unconfirmed: true };
+  });
+  bench.operator.offer(ref('t1'), spec);
+  await eventually(() => expect(bench.host.size).toBe(1));
+  for (let i = 0; i < 3; i++) bench.agent.interrupt();
+  await eventually(() => expect(bench.operator.closed).toBe(true));
+  close();
+  expect(await bench.ended).toEqual({ kind: 'Drained', delivered: false });
+  await eventually(() => expect(bench.host.size).toBe(0));
+  expect(bench.journal.attempts().map(({ state }) => state)).toEqual(['Started']);
+  await bench.kill();
+});

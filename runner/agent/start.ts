@@ -27,6 +27,8 @@ export interface StartOptions {
   readonly guard: LeaseGuard;
   /** Node types that this runner's own configuration permits. */
   readonly nodes: readonly string[];
+  /** Aborts when this process ends. */
+  readonly stop: AbortSignal;
   /** False while draining: what has not started is released. */
   readonly taking: () => boolean;
   readonly logger: Logger;
@@ -165,6 +167,8 @@ export const createStarter = (options: StartOptions): Starter => {
   const conclude = async (attempt: Attempt, { result, startLatencyUs }: Ended): Promise<void> => {
     // Its journal says that it runs, and so it does.
     if (stopReason(attempt) === 'HandedOver') return;
+    // Only assumed, since this process ends: the next one can look what has become of it.
+    if (options.stop.aborted && result.unconfirmed === true) return;
     if (stopReason(attempt) === 'Abandoned') await forget(attempt);
     else await results.finish(attempt, result, startLatencyUs);
     host.settled(attempt.ref);
