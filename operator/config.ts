@@ -28,6 +28,7 @@ export interface OperatorConfig {
   readonly queueTimeoutMs: number;
   /** Most attempts of one namespace at a time; undefined for no limit. */
   readonly namespaceConcurrency: number | undefined;
+  readonly maxLogBytes: number;
   /** postgres://…; undefined for SQLite in dataDir. */
   readonly ledgerUrl: string | undefined;
   readonly logLevel: string;
@@ -69,6 +70,7 @@ const flags = {
   'leader-lease': ['15s', 'Another replica may lead when the Lease was not renewed for so long.'],
   'queue-timeout': ['1h', 'How long a step waits for a runner.'],
   'namespace-concurrency': ['0', 'Most attempts of one namespace at a time; 0 for no limit.'],
+  'max-log-mib': ['4096', "Most of one attempt's output that is kept, in MiB; the rest is refused."],
   'log-level': ['info', 'debug, info, warn or error.'],
 } as const satisfies Readonly<Record<string, readonly [string, string]>>;
 
@@ -104,6 +106,13 @@ const count = (text: string, flag: Flag): number => {
   const value = Number(text);
   if (text !== '' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new UsageError(`--${flag} ${text} is not a whole number; 0 stands for no limit.`);
+};
+
+const mebibytes = (text: string, flag: Flag): number => {
+  const value = Number(text);
+  if (text !== '' && Number.isSafeInteger(value) && value >= 1 && value <= 1_048_576)
+    return value * 1_048_576;
+  throw new UsageError(`--${flag} ${text} is not a number of MiB from 1 to 1048576.`);
 };
 
 const ledgerUrl = (text: string): string | undefined => {
@@ -185,6 +194,7 @@ export const readConfig = (args: readonly string[], env: Environment): OperatorC
     times: timesOf(read),
     queueTimeoutMs: duration(read('queue-timeout'), 'queue-timeout'),
     namespaceConcurrency: count(read('namespace-concurrency'), 'namespace-concurrency') || undefined,
+    maxLogBytes: mebibytes(read('max-log-mib'), 'max-log-mib'),
     ledgerUrl: ledgerUrl(read('ledger-url')),
     logLevel: read('log-level'),
   };

@@ -11,6 +11,7 @@ import type { Logger } from './kube/logger.ts';
 import { startLeading, type Leading } from './leading.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { LogStore } from './logs/contract.ts';
+import { limitLogs } from './logs/limit.ts';
 import { openRecoveryMode, type RecoveryMode } from './recovery/mode.ts';
 import { startFollowing, type Following } from './replicas/following.ts';
 import { createPeerSessions } from './replicas/peer-sessions.ts';
@@ -31,6 +32,8 @@ export interface EngineOptions {
   readonly queueTimeoutMs: number;
   /** Most attempts of one namespace at a time; undefined for no limit. */
   readonly namespaceConcurrency: number | undefined;
+  /** Framed log that is kept of one attempt. */
+  readonly maxLogBytes: number;
 }
 
 /** Ledger, logs and dispatch, which every replica has, and the runs, which the leader advances. */
@@ -58,7 +61,8 @@ export interface Engine {
 export const openEngine = async (options: EngineOptions): Promise<Engine> => {
   const { caches, logger, times, now } = options;
   const stores = await openStores(options);
-  const { ledger, logs, shared } = stores;
+  const { ledger, shared } = stores;
+  const logs = limitLogs(stores.logs, options.maxLogBytes);
   const onError = (error: unknown): void => logger.error({ err: error }, 'dispatching failed; trying again');
   const board = new Board({ now, namespaceConcurrency: options.namespaceConcurrency });
   const recovery = await openRecoveryMode({ ledger, apply: (tasks) => board.apply(tasks), now });

@@ -5,7 +5,7 @@ import { encodeLogBatch, paths, type AttemptRef } from '@outrider/protocol';
 import { chunkOf, codesOf, ledgerOf, Speaker, type Answered } from './forged-fixture.ts';
 import { useStack } from './stack.ts';
 
-const stack = useStack();
+const stack = useStack({ flags: ['--max-log-mib', '1'] });
 let victim: Speaker;
 let other: Speaker;
 let run: string;
@@ -186,8 +186,12 @@ describe('a log', () => {
     expect(answer.body).toEqual({ attempts: [{ ...attempt, offset: held }] });
     expect(await ledgerOf(stack, run)).toEqual(before);
   });
-  test('takes nothing 10 GB ahead', async () => {
-    await expectRefused(await victim.logs([chunkOf(attempt, 'far\n', { offset: 10e9, seq: 9 })]), 'log_gap');
+  test('takes nothing ahead of what it has', async () => {
+    await expectRefused(await victim.logs([chunkOf(attempt, 'far\n', { offset: 5000, seq: 9 })]), 'log_gap');
+  });
+  test('takes nothing beyond its limit, such as at 10 GB', async () => {
+    const far = chunkOf(attempt, 'far\n', { offset: 10e9, seq: 9 });
+    await expectRefused(await victim.logs([far]), 'PayloadTooLarge');
   });
   test('takes no chunk that is shorter than it says', async () => {
     const bytes = encodeLogBatch([chunkOf(attempt, 'more\n', { offset: held, seq: 1 })]);

@@ -72,6 +72,7 @@ export const openReplica = async (ledgerUrl: string, identity: string): Promise<
     times,
     queueTimeoutMs: 3_600_000,
     namespaceConcurrency: undefined,
+    maxLogBytes: 2 ** 32,
   });
   await engine.begin();
   return engine;

@@ -41,13 +41,13 @@ const kube = createMemoryKube();
 const meter = createMeter();
 /** Instants in milliseconds since the Unix epoch, by task. */
 const readyAt = new Map<string, number>();
-let ended = 0;
+const ended = new Set<string>();
 let engine: Engine;
 let tail: ReturnType<typeof createTail> | undefined;
 
 const note = (task: TaskRecord): void => {
   if (task.state === 'Ready' && !readyAt.has(task.id)) readyAt.set(task.id, task.readyAt ?? Date.now());
-  if (terminalStates.has(task.state)) ended += 1;
+  if (terminalStates.has(task.state)) ended.add(task.id);
 };
 
 const addRunners = (count: number): void => {
@@ -88,6 +88,7 @@ const open = async ({
     times: defaultOperatorTimes,
     queueTimeoutMs: 3_600_000,
     namespaceConcurrency: undefined,
+    maxLogBytes: 2 ** 32,
   });
   const { ledger, dispatch } = engine;
   const authority = await createAuthority({
@@ -179,7 +180,7 @@ const handlers = {
       });
   },
   /** Tasks that have come to their end so far. */
-  ended: () => ended,
+  ended: () => ended.size,
   /** When each task was made Ready; forgotten by being asked. */
   takeReady: () => {
     const taken = [...readyAt];
