@@ -7,6 +7,7 @@ import { createLauncher } from './harness/program.ts';
 import type { Section } from './harness/section.ts';
 import { measureCycle } from './parts/cycle.ts';
 import { measureFleet } from './parts/fleet.ts';
+import { measureGrowth } from './parts/growth.ts';
 import { measureIdle } from './parts/idle.ts';
 import { measureIngest } from './parts/ingest.ts';
 import { measureLoad } from './parts/load.ts';
@@ -20,6 +21,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   fleet: measureFleet,
   ssh: measureSsh,
   ingest: measureIngest,
+  growth: measureGrowth,
 };
 
 /** PARTS=idle,cycle, or the same as arguments; all of them by default. SCALE below 1 is for a look while developing. */

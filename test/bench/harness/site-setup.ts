@@ -14,6 +14,8 @@ export interface SiteOptions {
   readonly name: string;
   /** Runners to register. */
   readonly runners: number;
+  /** postgres://…; SQLite when absent. */
+  readonly ledgerUrl?: string;
 }
 
 /** A data folder in which so many runners are registered. */
@@ -23,29 +25,34 @@ export interface Site {
   /** Keys and tokens of the runners. */
   readonly file: string;
   readonly runners: number;
+  readonly ledgerUrl?: string;
 }
 
 export const registerRunners = async (options: SiteOptions): Promise<Site> => {
-  const { footprint, launcher, name, runners } = options;
+  const { footprint, launcher, name, runners, ledgerUrl } = options;
+  const shared = ledgerUrl === undefined ? {} : { ledgerUrl };
   const dataDir = join(footprint.subfolder(name), 'data');
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const file = join(footprint.subfolder(name), 'runners.json');
   const registrar = await launcher.start<RegistrarHandlers>('registrar', { name: `${name}-registrar` });
-  await registrar.call('register', { dataDir, count: runners, file });
+  await registrar.call('register', { dataDir, count: runners, file, ...shared });
   await registrar.stop();
-  return { name, dataDir, file, runners };
+  return { name, dataDir, file, runners, ...shared };
 };
 
 export const startOperatorProgram = async (
   launcher: Launcher,
   site: Site,
-  nodeFlags: readonly string[] = [],
+  options: { readonly nodeFlags?: readonly string[]; readonly replica?: number } = {},
 ): Promise<{ operator: Program<OperatorHandlers>; server: Server }> => {
+  const { nodeFlags = [], replica = 0 } = options;
   const operator = await launcher.start<OperatorHandlers>('operator', {
-    name: `${site.name}-operator`,
+    name: `${site.name}-operator-${replica}`,
     nodeFlags,
   });
-  const server = await operator.call('open', { dataDir: site.dataDir, runners: site.runners });
+  const { dataDir, runners, ledgerUrl } = site;
+  const shared = ledgerUrl === undefined ? {} : { ledgerUrl };
+  const server = await operator.call('open', { dataDir, runners, leads: replica === 0, ...shared });
   return { operator, server };
 };
 

@@ -194,6 +194,7 @@ const handlers = {
   },
   /** Milliseconds from a line's making at the runner to its arrival at the follower. */
   tailDelays: () => tail?.delays() ?? [],
+  logEnd: async ({ task }: { task: string }) => (await engine.logs.state({ task, epoch: 1 })).lines,
   logLines: ({ task, from, limit }: { task: string; from: number; limit: number }) =>
     engine.logs.lines({ task, epoch: 1 }, { from, limit }),
   /** Closes ledger and logs, so that profiles of their threads are written. */

@@ -1,11 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { calculateJwkThumbprint } from 'jose';
 import { AccessTokens } from '@outrider/operator/identity/access-token';
 import { createFolderKeyStore } from '@outrider/operator/identity/folder-key-store';
 import { loadKeyMaterial } from '@outrider/operator/identity/key-material';
-import { openSqliteLedger } from '@outrider/operator/ledger/sqlite/open';
+import { openStores } from '@outrider/operator/stores';
 import { serveParent } from '../harness/rpc.ts';
 import { benchNamespace, issuer, keysFolder, runnerName, type Credentials } from '../harness/site.ts';
 
@@ -15,6 +14,8 @@ const ages = 50;
 
 export interface Registration {
   readonly dataDir: string;
+  /** postgres://…; SQLite in `dataDir` when absent. */
+  readonly ledgerUrl?: string;
   readonly count: number;
   /** File for the keys and tokens of the runners. */
   readonly file: string;
@@ -24,8 +25,8 @@ export interface Registration {
  * Puts runners into a ledger as if each had registered, and gives out their keys and access tokens. What the operator would
  * do for 10,000 registrations is left out: it is done once in a runner's life.
  */
-const register = async ({ dataDir, count, file }: Registration): Promise<void> => {
-  const ledger = await openSqliteLedger({ file: join(dataDir, 'ledger.db') });
+const register = async ({ dataDir, ledgerUrl, count, file }: Registration): Promise<void> => {
+  const stores = await openStores({ dataDir, ledgerUrl, identity: 'registrar' });
   const keys = await loadKeyMaterial(createFolderKeyStore(keysFolder(dataDir)), Date.now());
   const issuers = Array.from(
     { length: ages },
@@ -43,7 +44,7 @@ const register = async ({ dataDir, count, file }: Registration): Promise<void> =
     const { x = '', d = '' } = privateKey.export({ format: 'jwk' });
     const clientId = await calculateJwkThumbprint({ kty: 'OKP', crv: 'Ed25519', x });
     const name = runnerName(index);
-    await ledger.putRunnerIdentity({
+    await stores.ledger.putRunnerIdentity({
       clientId,
       publicKey: x,
       namespace: benchNamespace,
@@ -64,7 +65,7 @@ const register = async ({ dataDir, count, file }: Registration): Promise<void> =
     const batch = Array.from({ length: Math.min(500, count - at) }, (_, i) => one(at + i));
     made.push(...(await Promise.all(batch)));
   }
-  await ledger.close();
+  await stores.close();
   writeFileSync(file, JSON.stringify(made), { mode: 0o600 });
 };
 
