@@ -53,11 +53,10 @@ const decideItem = (item: InventoryItem, task: TaskRow | undefined, by: Speaker)
   return deliver ? 'Deliver' : wrongState(item, 'continued', task.state);
 };
 
-/** Its result has been told, and left open how far it got: somebody is being asked. */
-const hasTold = async (tx: Tx, item: InventoryItem, task: TaskRow | undefined): Promise<boolean> => {
-  if (task?.state !== 'Verifying' && task?.state !== 'AwaitingHuman') return false;
+/** Its result is recorded, and the task has gone on from it, or waits for an answer to how far it got. */
+const hasTold = async (tx: Tx, item: InventoryItem): Promise<boolean> => {
   const attempt = await readAttempt(tx, item);
-  return attempt !== undefined && attempt.ended_at !== null;
+  return attempt !== undefined && attempt.result_digest !== null;
 };
 
 const decide = (
@@ -172,7 +171,7 @@ export const openSession = async (
       continue;
     }
     answers.push({ ...answer, decision: 'Continue' });
-    if (decision === 'Deliver' || task === undefined || (await hasTold(tx, item, task))) continue;
+    if (decision === 'Deliver' || task === undefined || (await hasTold(tx, item))) continue;
     if (decision === 'Vouch') await vouch(changes, command, item, task);
     else await hold(changes, command, item, task);
     kept.add(task.id);

@@ -17,6 +17,8 @@ export const unconfirmedLockMs = day;
 /** What a probe may take beside its queue and its timeout: lease and grace of the runner that loses it. */
 const probeMarginMs = hour;
 const maxBackoffMs = 5 * minute;
+/** Attempts that verify scripts may have found not done before a person has to look. */
+export const maxVerified = 10;
 /** Added to the epoch of a restored task that nobody vouched for: more attempts than can have been made since the copy. */
 export const restoredEpochs = 1000;
 

@@ -5,7 +5,7 @@ import { noTask } from '../rows.ts';
 import type { TaskRow, TasksTable } from '../tables.ts';
 import { endAttempt, endOpenAttempts } from './attempts.ts';
 import { findTask, type Changes } from './changes.ts';
-import { isPoisoned, poisonedMessage, queued, verifyDeadline, withCrash } from './policies.ts';
+import { isPoisoned, maxVerified, poisonedMessage, queued, verifyDeadline, withCrash } from './policies.ts';
 import { toAwaitingHuman, toTerminal } from './transitions.ts';
 
 /** `outrider decide` with what it needs to know of this attempt. */
@@ -89,6 +89,9 @@ const whyNone = (task: TaskRow, probe: TaskRow): string => {
   return `The verify script of attempt ${task.epoch} ended ${probe.state}${why === '' ? '.' : `: ${why}`}`;
 };
 
+const lostOften = (task: TaskRow): string =>
+  `Attempt ${task.epoch} was lost, too, and the verify script says that it was not done.`;
+
 const takeAnswer = async (changes: Changes, task: TaskRow, probe: TaskRow): Promise<void> => {
   const { tx, now } = changes;
   const answer = answerOf(probe);
@@ -99,8 +102,8 @@ const takeAnswer = async (changes: Changes, task: TaskRow, probe: TaskRow): Prom
     await changes.move(task, { ...toTerminal('Succeeded', now, why), ...counted }, 'Probe');
     return;
   }
-  if (answer === 'None') {
-    const message = askMessage(task, whyNone(task, probe));
+  if (answer === 'None' || task.epoch >= maxVerified) {
+    const message = askMessage(task, answer === 'None' ? whyNone(task, probe) : lostOften(task));
     await changes.move(task, toAwaitingHuman(now, { reason: 'AwaitingHuman', message }), 'Probe');
     return;
   }

@@ -10,6 +10,7 @@ import { readMeta } from './meta.ts';
 import { settle } from './probes.ts';
 import { requireSpeaker } from './sessions.ts';
 import { toHeld, toTerminal } from './transitions.ts';
+import { isUnclear } from './unclear-end.ts';
 
 /** A restored task that nobody has vouched for at this epoch: what the journal says is later than what the copy says. */
 export const mayVouch = (ref: AttemptRef, task: TaskRow): boolean => {
@@ -86,19 +87,34 @@ export const vouch = async (
   await changes.move(task, change, 'Recovered');
 };
 
-/** A failed attempt with retries left may have been followed by another, which only its own runner can tell of. */
-const isFinal = (item: RecoveredResult, task: TaskRow): boolean =>
-  task.retries_left === 0 || item.result.outcome === 'Succeeded' || item.result.outcome === 'Cancelled';
+/**
+ * A failed attempt with retries left may have been followed by another, which only its own runner can tell of; one whose result
+ * leaves open how far it got is for a person.
+ */
+const isFinal = (item: RecoveredResult, task: TaskRow): boolean => {
+  const { outcome } = item.result;
+  if (outcome === 'Succeeded' || outcome === 'Cancelled') return true;
+  return task.retries_left === 0 && !isUnclear(task, item.result);
+};
 
-const recordOne = async (changes: Changes, by: Speaker, item: RecoveredResult): Promise<boolean> => {
+/** The copy has its result, and has gone on from it. */
+const isKnown = async (tx: Tx, ref: AttemptRef): Promise<boolean> => {
+  const attempt = await readAttempt(tx, ref);
+  return attempt !== undefined && attempt.result_digest !== null;
+};
+
+const endTask = async (
+  changes: Changes,
+  by: Speaker,
+  item: RecoveredResult,
+  task: TaskRow,
+): Promise<void> => {
   const { tx, now } = changes;
-  const task = await findTask(tx, item.task);
-  if (task === undefined || task.uncertain !== 1 || !mayVouch(item, task) || !isFinal(item, task))
-    return false;
-  const { outcome, reason, message, unconfirmed } = item.result;
-  await restoreAttempt(tx, item, by, now);
+  const { outcome, reason = null, message = null } = item.result;
+  const unconfirmed = item.result.unconfirmed === true ? 1 : 0;
   const startedAt = Date.parse(item.result.startedAt);
   const result = JSON.stringify(item.result);
+  await restoreAttempt(tx, item, by, now);
   await updateAttempt(tx, item, {
     started_at: startedAt,
     ended_at: now,
@@ -106,16 +122,24 @@ const recordOne = async (changes: Changes, by: Speaker, item: RecoveredResult): 
     result,
     result_digest: resultDigest(item.result),
     result_at: now,
-    unconfirmed: unconfirmed === true ? 1 : 0,
+    unconfirmed,
   });
-  await settleLock(tx, task, unconfirmed === true ? 'Unconfirmed' : 'Confirmed', now);
+  await settleLock(tx, task, unconfirmed === 1 ? 'Unconfirmed' : 'Confirmed', now);
   const change = {
     ...holder(by, item),
-    ...toTerminal(outcome, now, { reason: reason ?? null, message: message ?? null }),
+    ...toTerminal(outcome, now, { reason, message }),
     started_at: startedAt,
     result,
+    unconfirmed: task.unconfirmed + unconfirmed,
   };
   await changes.move(task, change, 'Recovered');
+};
+
+const recordOne = async (changes: Changes, by: Speaker, item: RecoveredResult): Promise<boolean> => {
+  const task = await findTask(changes.tx, item.task);
+  if (task === undefined || task.uncertain !== 1) return false;
+  if (!mayVouch(item, task) || !isFinal(item, task) || (await isKnown(changes.tx, item))) return false;
+  await endTask(changes, by, item, task);
   return true;
 };
 

@@ -151,6 +151,19 @@ describe('a result that was acknowledged before the copy was put back', () => {
     expect(await scene.task()).toMatchObject({ state: 'Ready', uncertain: true });
   });
 
+  test('and recorded before the copy was made says nothing new, nor does the journal that has it', async () => {
+    await scene.begin({ retry: { limit: 3, delayMs: 0 } });
+    await scene.start();
+    await scene.tell('Failed');
+    expect(await handIn(1, 'Failed')).toEqual({ accepted: 0, tasks: [] });
+    const [generation = ''] = (await scene.ledger.readMeta()).formerGenerations;
+    const item = scene.item('Finished', generation);
+    expect((await scene.restart([item])).answers[0]).toMatchObject({ decision: 'Continue' });
+    expect(await scene.tell('Failed')).toMatchObject({ status: 'Duplicate' });
+    expect(await scene.task()).toMatchObject({ state: 'Ready', uncertain: true });
+    expect((await leave()).tasks).toMatchObject([{ state: 'AwaitingHuman', epoch: 1001 }]);
+  });
+
   test('is nothing outside of recovery', async () => {
     await scene.begin();
     const by = { clientId: `${scene.id}-dc1`, runnerName: 'dc1', session: 'session-2' };
