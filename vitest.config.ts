@@ -5,11 +5,12 @@ const shared = { conditions: ['development'] };
 /** Beside the source, too, but each test starts threads, processes or servers: seconds a file, so not among the fast ones. */
 const component = [
   'cli/portal/follow.test.ts',
-  'operator/dispatch/{attempts,dispatch,sessions,sweeper}.test.ts',
+  'operator/dispatch/{attempts,dispatch,fairness,restored,sessions,sweeper}.test.ts',
   'operator/identity/{credentials,registration,runners}.test.ts',
   'operator/kube/process-shell.test.ts',
   'operator/ledger/sqlite/open.test.ts',
   'operator/logs/log-store.test.ts',
+  'operator/recovery/keeper.test.ts',
   'operator/model/*.test.ts',
   'operator/runner-api/server.test.ts',
   'operator/{pruner,store-watch}.test.ts',

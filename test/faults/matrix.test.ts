@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { faults, type Fault } from './faults.ts';
 import { cell, type Observed } from './harness.ts';
 import { moments, type Moment } from './moments.ts';
@@ -6,6 +6,7 @@ import { Site } from './site.ts';
 
 const site = new Site();
 beforeAll(() => site.start());
+beforeEach(() => site.restore());
 afterAll(() => site.stop());
 
 const strike = async (moment: Moment, fault: Fault): Promise<Observed> => {

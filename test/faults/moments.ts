@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import type { WorkflowRun } from '@outrider/kinds';
 import { stepOf } from '../e2e/faults-fixture.ts';
 import { waitFor } from '../servers/wait.ts';
 import { sizeOf, type Site, type Subject } from './site.ts';
@@ -36,30 +37,45 @@ const truth = {
 
 const nothing = (): Promise<void> => Promise.resolve();
 
-const suspend = async (site: Site, suspended: boolean): Promise<void> => {
-  const patch = JSON.stringify({ spec: { suspend: suspended } });
-  await site.stack.kubectl('patch', 'runner', 'worker', '--type=merge', '-p', patch);
-};
-
 const queued: Moment = {
   name: 'queued',
   reach: async (site) => {
-    await suspend(site, true);
+    await site.suspend(true);
     const subject = await site.startSubject();
     subject.witness.open();
     await site.stack.waitForRun(subject.name, 'to wait', (run) => stepOf(run).reason === 'NoRunner');
-    return { ...subject, expected: truth, release: () => suspend(site, false) };
+    return { ...subject, expected: truth, release: () => site.suspend(false) };
   },
 };
+
+/** False when its poll had been answered before the offer was made: an offer goes out only with a poll. */
+const isOffered = async (site: Site, run: string): Promise<boolean> => {
+  const reached = site.stack.waitForRun(run, 'to be offered', ({ status }) => attemptsOf(status) > 0, 3000);
+  return reached.then(
+    () => true,
+    () => false,
+  );
+};
+
+const attemptsOf = (status: WorkflowRun['status']): number => status?.steps?.[0]?.attempts ?? 0;
 
 const offered: Moment = {
   name: 'offered',
   reach: async (site) => {
     const { process } = site.runner;
-    process.signal('SIGSTOP');
+    await site.suspend(true);
     const subject = await site.startSubject();
     subject.witness.open();
-    await site.stack.waitForRun(subject.name, 'to be offered', (run) => stepOf(run).attempts === 1);
+    await site.stack.waitForRun(subject.name, 'to wait', (run) => stepOf(run).reason === 'NoRunner');
+    for (let tries = 1; ; tries++) {
+      process.signal('SIGSTOP');
+      await site.suspend(false);
+      if (await isOffered(site, subject.name)) break;
+      if (tries === 10) throw new Error('the runner was never frozen with an open poll');
+      await site.suspend(true);
+      process.signal('SIGCONT');
+      await site.stack.waitForRunner('worker', 'Online');
+    }
     return {
       ...subject,
       expected: truth,

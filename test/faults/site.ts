@@ -94,6 +94,26 @@ export class Site {
     return { name: await this.stack.startRun(name), witness };
   }
 
+  /** Brings back whatever the cell before left broken, should it have failed half-way. */
+  async restore(): Promise<void> {
+    await this.operatorLine.heal();
+    await this.targetLine.heal();
+    process.kill(this.ssh.sshd.pid, 'SIGCONT');
+    const { stack, runner } = this;
+    if (stack.operator.process.running()) stack.operator.process.signal('SIGCONT');
+    else await stack.restartOperator();
+    if (runner.process.running()) runner.process.signal('SIGCONT');
+    else this.#runner = await runner.restart();
+    await this.suspend(false);
+    await stack.waitForRunner('worker', 'Online');
+  }
+
+  /** Offers the runner nothing new while it is set. */
+  async suspend(suspended: boolean): Promise<void> {
+    const patch = JSON.stringify({ spec: { suspend: suspended } });
+    await this.stack.kubectl('patch', 'runner', 'worker', '--type=merge', '-p', patch);
+  }
+
   async killRunner(): Promise<void> {
     await killed(this.runner.process);
   }
