@@ -23,6 +23,8 @@ const writesPerSecond = 20;
 const concurrentWrites = 8;
 /** How long what was written is remembered; the cache has it by then, and the interval is over. */
 const memoryMs = 60_000;
+/** Between two looks for what can be forgotten. */
+const sweepMs = 1000;
 /** Back-off on 5xx, 429, conflicts and no answer. */
 const retry = { firstMs: 250, longestMs: 30_000 };
 /** An API server that is down must not hold up the end of the process. */
@@ -34,9 +36,13 @@ const stopMs = 5000;
  */
 export const createStatusWriter = ({ client, logger }: StatusWriterOptions): StatusWriter => {
   const entries = new Map<string, StatusEntry>();
+  /** Those of them that want a write: thousands when many runners come at once. */
+  const pending = new Set<StatusEntry>();
   const window = createRateWindow(writesPerSecond, 1000);
   let waiters: (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
+  let timerAt = Infinity;
+  let sweptAt = -Infinity;
   let inFlight = 0;
   let scheduled = false;
   let stopped = false;
@@ -50,10 +56,15 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
     // While a write is on its way its outcome is not known: whatever is wanted now is compared again after it.
     if (!entry.busy && sameJson(wanted, knownStatus(entry).asked)) entry.wanted = undefined;
     else setWanted(entry, wanted, urgent);
-    schedule();
+    note(entry);
+    // A timer that comes no later looks at all of them.
+    if (timerAt > Math.max(entry.dueAt, window.freeAt(performance.now()))) schedule();
   };
 
-  const pending = (): StatusEntry[] => [...entries.values()].filter((entry) => entry.wanted !== undefined);
+  const note = (entry: StatusEntry): void => {
+    if (entry.wanted === undefined) pending.delete(entry);
+    else pending.add(entry);
+  };
 
   /** Once per turn, however many were wanted in it. */
   const schedule = (): void => {
@@ -67,21 +78,30 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
 
   const arm = (): void => {
     clearTimeout(timer);
+    timerAt = Infinity;
     const now = performance.now();
-    const idle = pending().filter((entry) => !entry.busy);
-    if (idle.length === 0 || inFlight >= concurrentWrites) return settle(now);
-    const dueAt = idle.reduce((earliest, entry) => Math.min(earliest, entry.dueAt), Infinity);
-    timer = setTimeout(pump, Math.max(0, Math.max(dueAt, window.freeAt(now)) - now));
+    if (inFlight >= concurrentWrites) return settle(now);
+    let dueAt = Infinity;
+    for (const entry of pending) if (!entry.busy) dueAt = Math.min(dueAt, entry.dueAt);
+    if (dueAt === Infinity) return settle(now);
+    timerAt = Math.max(dueAt, window.freeAt(now));
+    timer = setTimeout(pump, Math.max(0, timerAt - now));
+  };
+
+  /** Phases first, then who has waited longest; nobody beyond the rate. */
+  const next = (now: number): StatusEntry | undefined => {
+    if (inFlight >= concurrentWrites || window.freeAt(now) > now) return undefined;
+    let first: StatusEntry | undefined;
+    for (const entry of pending) {
+      if (entry.busy || entry.dueAt > now) continue;
+      if (first === undefined || goesBefore(entry, first)) first = entry;
+    }
+    return first;
   };
 
   const pump = (): void => {
     const now = performance.now();
-    // Phases first, then who has waited longest.
-    const ready = pending()
-      .filter((entry) => !entry.busy && entry.dueAt <= now)
-      .toSorted((a, b) => Number(b.urgent) - Number(a.urgent) || a.dueAt - b.dueAt);
-    for (const entry of ready) {
-      if (inFlight >= concurrentWrites || window.freeAt(now) > now) break;
+    for (let entry = next(now); entry !== undefined; entry = next(now)) {
       window.take(now);
       void write(entry);
     }
@@ -89,12 +109,16 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
   };
 
   const settle = (now: number): void => {
-    for (const [uid, entry] of entries) {
-      if (entry.wanted === undefined && !entry.busy && now - entry.writtenAt > memoryMs) entries.delete(uid);
-    }
-    if (inFlight > 0 || pending().length > 0) return;
+    if (now - sweptAt > sweepMs) sweep(now);
+    if (inFlight > 0 || pending.size > 0) return;
     for (const waiter of waiters) waiter();
     waiters = [];
+  };
+
+  const sweep = (now: number): void => {
+    sweptAt = now;
+    for (const [uid, entry] of entries)
+      if (entry.wanted === undefined && !entry.busy && now - entry.writtenAt > memoryMs) entries.delete(uid);
   };
 
   /** Never rejects. */
@@ -103,6 +127,7 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
     entry.wanted = undefined;
     entry.urgent = false;
     entry.busy = true;
+    note(entry);
     inFlight++;
     try {
       await send(entry, asked);
@@ -114,6 +139,7 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
     inFlight--;
     if (entry.wanted !== undefined && sameJson(entry.wanted, knownStatus(entry).asked))
       entry.wanted = undefined;
+    note(entry);
     schedule();
   };
 
@@ -188,12 +214,16 @@ export const createStatusWriter = ({ client, logger }: StatusWriterOptions): Sta
       given.abort();
       stopped = true;
       clearTimeout(timer);
-      const left = pending().length;
+      const left = pending.size;
       if (left > 0) logger.warn({ left }, 'stopped before every status was written');
       entries.clear();
+      pending.clear();
     },
   };
 };
+
+const goesBefore = (one: StatusEntry, other: StatusEntry): boolean =>
+  one.urgent === other.urgent ? one.dueAt < other.dueAt : one.urgent;
 
 const nextWriteAt = ({ writtenAt }: StatusEntry, urgent: boolean): number =>
   writtenAt + (urgent ? urgentIntervalMs : objectIntervalMs);
