@@ -1,6 +1,6 @@
 import { deepStrictEqual, notStrictEqual } from 'node:assert';
 import { planRun } from '../../planner/plan.ts';
-import { terminalStates } from '../records.ts';
+import { terminalStates, type TaskState } from '../records.ts';
 import { perform, type Action } from './actions.ts';
 import { checkStep } from './check.ts';
 import { dayMs, graceMs, leaseMs, queueMs, snapshot, type Copies, type World } from './world.ts';
@@ -12,13 +12,14 @@ const recoveryActions: ReadonlySet<Action['kind']> = new Set([
   'confirm',
 ]);
 
-const step = async (world: World, next: Action, copies?: Copies): Promise<void> => {
+/** Performs one action and checks what it did. @returns The states that tasks came to by it. */
+const step = async (world: World, next: Action, copies?: Copies): Promise<TaskState[]> => {
   const before = await snapshot(world);
   const wasRecovering = world.isRecovering;
   const begun = world.starts.length;
   await perform(world, next, copies);
   // What is put back has nothing to do with what was there before.
-  if (next.kind === 'putBack') return;
+  if (next.kind === 'putBack') return [];
   await checkStep(world, {
     before,
     after: await snapshot(world),
@@ -27,18 +28,15 @@ const step = async (world: World, next: Action, copies?: Copies): Promise<void> 
     mayJump: wasRecovering && recoveryActions.has(next.kind),
     begun,
   });
+  return world.told.map(({ state }) => state);
 };
 
-/** Every state that waits is left by time alone: a stuck run cannot exist. A person has to end a recovery. */
-const outlast = async (world: World): Promise<void> => {
-  await step(world, { kind: 'confirm' });
-  const waits = [queueMs, leaseMs, graceMs, queueMs, leaseMs, graceMs, 7 * dayMs, 7 * dayMs];
-  for (const ms of waits) {
-    await step(world, { kind: 'pass', ms, swept: true });
-    await step(world, { kind: 'plan' });
-  }
-  await step(world, { kind: 'pass', ms: queueMs, swept: true });
-  await step(world, { kind: 'plan' });
+const wait = (ms: number): Action[] => [{ kind: 'pass', ms, swept: true }, { kind: 'plan' }];
+const waits = [queueMs, leaseMs, graceMs, queueMs, leaseMs, graceMs, 7 * dayMs, 7 * dayMs, queueMs];
+/** A person has to end a recovery; after that time alone ends every state that waits. */
+const outlast: readonly Action[] = [{ kind: 'confirm' }, ...waits.flatMap(wait)];
+
+const checkOver = async (world: World): Promise<void> => {
   const { run, tasks } = await snapshot(world);
   const open = tasks.filter(({ state }) => !terminalStates.has(state));
   deepStrictEqual(open, [], 'invariant 6: time alone does not end every task');
@@ -47,18 +45,18 @@ const outlast = async (world: World): Promise<void> => {
   deepStrictEqual(more, undefined, 'a run that is over is planned again');
 };
 
-/** Performs the actions, and then lets time pass until everything is over; throws when an invariant is broken. */
+/**
+ * Performs the actions, and then lets time pass until everything is over; throws when an invariant is broken.
+ * @returns Every state that a task came to.
+ */
 export const live = async (
   world: World,
   actions: readonly Action[],
   copies?: Copies,
-): Promise<Set<string>> => {
-  const reached = new Set<string>();
-  await step(world, { kind: 'plan' });
-  for (const next of actions) {
-    await step(world, next, copies);
-    for (const { state } of world.told) reached.add(state);
-  }
-  await outlast(world);
+): Promise<Set<TaskState>> => {
+  const reached = new Set<TaskState>();
+  for (const next of [{ kind: 'plan' } as const, ...actions, ...outlast])
+    for (const state of await step(world, next, copies)) reached.add(state);
+  await checkOver(world);
   return reached;
 };
