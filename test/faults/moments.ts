@@ -48,41 +48,43 @@ const queued: Moment = {
   },
 };
 
-/** False when its poll had been answered before the offer was made: an offer goes out only with a poll. */
-const isOffered = async (site: Site, run: string): Promise<boolean> => {
-  const reached = site.stack.waitForRun(run, 'to be offered', ({ status }) => attemptsOf(status) > 0, 3000);
-  return reached.then(
-    () => true,
-    () => false,
-  );
-};
-
 const attemptsOf = (status: WorkflowRun['status']): number => status?.steps?.[0]?.attempts ?? 0;
+
+/**
+ * Undefined when the runner's poll was answered before the offer was made: an offer goes out only with a poll, and a frozen
+ * runner opens none.
+ */
+const offerToFrozen = async (site: Site): Promise<Subject | undefined> => {
+  const { process } = site.runner;
+  const subject = await site.startSubject({ beforeItStarts: () => process.signal('SIGSTOP') });
+  try {
+    await site.stack.waitForRun(subject.name, 'to be offered', ({ status }) => attemptsOf(status) > 0, 3000);
+    return subject;
+  } catch {
+    await site.stack.mustCli('cancel', subject.name);
+    process.signal('SIGCONT');
+    await site.stack.waitForRunner('worker', 'Online');
+    return undefined;
+  }
+};
 
 const offered: Moment = {
   name: 'offered',
   reach: async (site) => {
-    const { process } = site.runner;
-    await site.suspend(true);
-    const subject = await site.startSubject();
-    subject.witness.open();
-    await site.stack.waitForRun(subject.name, 'to wait', (run) => stepOf(run).reason === 'NoRunner');
-    for (let tries = 1; ; tries++) {
-      process.signal('SIGSTOP');
-      await site.suspend(false);
-      if (await isOffered(site, subject.name)) break;
-      if (tries === 10) throw new Error('the runner was never frozen with an open poll');
-      await site.suspend(true);
-      process.signal('SIGCONT');
-      await site.stack.waitForRunner('worker', 'Online');
+    for (let tries = 1; tries <= 10; tries++) {
+      const subject = await offerToFrozen(site);
+      if (subject === undefined) continue;
+      const { process } = site.runner;
+      subject.witness.open();
+      return {
+        ...subject,
+        expected: truth,
+        release: async () => {
+          if (process.running()) process.signal('SIGCONT');
+        },
+      };
     }
-    return {
-      ...subject,
-      expected: truth,
-      release: async () => {
-        if (process.running()) process.signal('SIGCONT');
-      },
-    };
+    throw new Error('the runner was never frozen with an open poll');
   },
 };
 

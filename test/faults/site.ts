@@ -84,14 +84,27 @@ export class Site {
     return needed(this.#lines).target;
   }
 
-  /** Starts a run whose script counts itself, waits at the gate, and does `then`. */
-  async startSubject(parts: { before?: string; after?: string } = {}): Promise<Subject> {
-    const name = `cell-${++this.#count}`;
-    const witness = createWitness(this.stack.footprint.subfolder('witness'), name);
+  /**
+   * Starts a run whose script counts itself, waits at the gate, and does `after`. With `beforeItStarts` the run waits for its
+   * workflow, which comes right after that call.
+   */
+  async startSubject(
+    parts: { before?: string; after?: string; beforeItStarts?: () => void } = {},
+  ): Promise<Subject> {
+    const workflow = `cell-${++this.#count}`;
+    const witness = createWitness(this.stack.footprint.subfolder('witness'), workflow);
     const script = `${parts.before ?? ''}${witness.script}${parts.after ?? 'exit 7\n'}`;
     const { target } = this.ssh;
-    await this.stack.workflow(name, { steps: [{ name: 'only', node: 'ssh-exec', target, script }] });
-    return { name: await this.stack.startRun(name), witness };
+    const define = () =>
+      this.stack.workflow(workflow, { steps: [{ name: 'only', node: 'ssh-exec', target, script }] });
+    if (parts.beforeItStarts === undefined) await define();
+    const name = await this.stack.startRun(workflow);
+    if (parts.beforeItStarts !== undefined) {
+      await this.stack.waitForRun(name, 'to wait', ({ status }) => status?.phase === 'Queued');
+      parts.beforeItStarts();
+      await define();
+    }
+    return { name, witness };
   }
 
   /** Brings back whatever the cell before left broken, should it have failed half-way. */
