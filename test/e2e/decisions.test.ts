@@ -3,7 +3,7 @@ import type { RunDetails } from '@outrider/portal';
 import { beforeAll, expect, test } from 'vitest';
 import type { CommandResult } from '../servers/command.ts';
 import { serviceAccount } from './access-fixture.ts';
-import { killed, startWitnessed, stepOf, type WitnessedRun } from './faults-fixture.ts';
+import { killed, startWitnessed, stepOf, type WitnessedRun, type WitnessedStep } from './faults-fixture.ts';
 import { useStack } from './stack.ts';
 
 /** A runner that is killed is given up within seconds. */
@@ -17,7 +17,7 @@ const times = {
   'settle-time': '0s',
 };
 const stack = useStack({ flags: Object.entries(times).flatMap(([name, value]) => [`--${name}`, value]) });
-const step = { node: 'local-exec', runner: { tags: ['site'] }, onLost: 'Ask' } as const;
+const step: WitnessedStep = { node: 'local-exec', runner: { tags: ['site'] }, onLost: 'Ask' };
 
 const startRunner = async (name: string): ReturnType<typeof stack.startRunner> => {
   const runner = await stack.startRunner(name, { tags: ['site'], flags: ['--local-exec'] });

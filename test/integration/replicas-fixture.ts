@@ -122,6 +122,8 @@ const succeeded: TaskResult = {
   log: { length: 0, sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' },
 };
 
+const never: AbortSignal = new AbortController().signal;
+
 /** A runner as far as the operator sees it; each call says which replica it reaches. */
 export const connect = async (
   at: Engine,
@@ -139,10 +141,9 @@ export const connect = async (
     ...over,
   });
   const envelope = { session, generation };
-  const never = new AbortController().signal;
   return {
     envelope,
-    poll: (to: { dispatch: Dispatch }, held: readonly AttemptRef[] = [], signal = never) => {
+    poll: (to: { dispatch: Dispatch }, held: readonly AttemptRef[] = [], signal: AbortSignal = never) => {
       const now = new Date().toISOString();
       return to.dispatch.poll(
         runner,

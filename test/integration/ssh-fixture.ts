@@ -4,14 +4,25 @@ import { testContext, type TestContext, type TestContextOptions } from '@outride
 import type { Connection, NodeInput } from '@outrider/protocol';
 import type { Sshd } from '../servers/sshd.ts';
 
-export type SshMore = Partial<TestContextOptions> & { readonly target?: Partial<Connection> };
+/** Undefined takes away what a target has otherwise. */
+type TargetChange = { readonly [K in keyof Connection]?: Connection[K] | undefined };
+export type SshMore = Partial<TestContextOptions> & { readonly target?: TargetChange };
+
+const defined = (connection: TargetChange): Connection =>
+  Object.fromEntries(Object.entries(connection).filter(([, value]) => value !== undefined));
 
 /** An attempt at an ssh-exec step against `on`, with its key and pinned host key unless `more` says otherwise. */
 export function sshAttempt(on: Sshd, input: NodeInput, { target, ...more }: SshMore = {}): TestContext {
   return testContext({
     node: 'ssh-exec',
     input,
-    connection: { host: on.host, port: on.port, user: on.user, hostKey: on.hostKeyFingerprint, ...target },
+    connection: defined({
+      host: on.host,
+      port: on.port,
+      user: on.user,
+      hostKey: on.hostKeyFingerprint,
+      ...target,
+    }),
     credential: { 'ssh-privatekey': on.clientKeyPem },
     ...more,
   });

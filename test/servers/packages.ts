@@ -5,8 +5,15 @@ import { NODE_PACKAGES } from './node.ts';
 const SERVER_PACKAGES = ['openssh-server', 'openssh-client', 'openssl', 'postgresql'] as const;
 /** Login shells of users that exist for one sshd only, which takes root. */
 const SHELL_PACKAGES = ['busybox', 'tcsh', 'zsh'] as const;
+/** What shows the order of system calls, and what sets the clock of one process: only faults need them. */
+const FAULT_PACKAGES = ['faketime', 'strace'] as const;
 /** As root, network namespaces and pods are made as well. */
-export const TEST_PACKAGES = [...SERVER_PACKAGES, ...NODE_PACKAGES, ...SHELL_PACKAGES] as const;
+export const TEST_PACKAGES = [
+  ...SERVER_PACKAGES,
+  ...NODE_PACKAGES,
+  ...SHELL_PACKAGES,
+  ...FAULT_PACKAGES,
+] as const;
 
 /**
  * Installs what tests need and is missing. Rejects, naming what to install, if that cannot be done: a test
