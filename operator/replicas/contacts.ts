@@ -89,15 +89,21 @@ export const startContacts = (options: ContactsOptions): Contacts => {
     for (const contact of news) known.set(contact.clientId, contact);
   };
 
+  /** Who has been silent for so long that silence counts is taken up when it comes back. */
+  const meet = async (contact: RunnerContact): Promise<void> => {
+    if (now() - contact.at > onlineMs) return;
+    const met = await peers.meet(contact.clientId, contact.session);
+    if (met === undefined || met.poll !== undefined) return;
+    takeIn(met, contact);
+    sessions.changed(met);
+  };
+
   const hearOne = async (contact: RunnerContact): Promise<void> => {
     const { clientId, session: id } = contact;
-    const here = sessions.bySession(clientId);
-    if (here?.speaker.session !== id) await peers.review(clientId);
-    // Who has been silent for so long is taken up when it comes back.
-    if (sessions.bySession(clientId) === undefined && now() - contact.at <= onlineMs)
-      await peers.meet(clientId, id);
+    if (sessions.bySession(clientId)?.speaker.session !== id) await peers.review(clientId);
     const session = sessions.bySession(clientId);
-    const isNewer = session?.speaker.session === id && contact.at > session.lastContact;
+    if (session === undefined) return meet(contact);
+    const isNewer = session.speaker.session === id && contact.at > session.lastContact;
     if (!isNewer || session.poll !== undefined) return;
     const before = shownOf(session);
     takeIn(session, contact);
