@@ -2,6 +2,7 @@ import type { SecureContext } from 'node:tls';
 import {
   encodeLogBatch,
   logBatchType,
+  maxBatch,
   paths,
   protocolVersion,
   type AcceptResponse,
@@ -33,6 +34,12 @@ export interface SimulatedRunnerOptions {
   readonly renewAt: number;
 }
 
+interface WaitingReports {
+  readonly reports: readonly Report[];
+  readonly resolve: (offers: readonly Offer[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 const json = 'content-type: application/json\r\n';
 
 /**
@@ -51,6 +58,8 @@ export class SimulatedRunner {
   #session = '';
   #generation = '';
   readonly #held = new Map<string, AttemptRef>();
+  readonly #waiting: WaitingReports[] = [];
+  #reporting = false;
 
   constructor({ credentials, port, context, capacity, renewAt }: SimulatedRunnerOptions) {
     this.name = credentials.name;
@@ -113,10 +122,7 @@ export class SimulatedRunner {
   /** Reports that attempts have started; resolves with the next offers. */
   async start(refs: readonly AttemptRef[]): Promise<readonly Offer[]> {
     const startedAt = new Date().toISOString();
-    const { offers } = await this.#report(
-      refs.map((ref) => ({ ...ref, kind: 'Started' as const, startedAt })),
-    );
-    return offers;
+    return this.#report(refs.map((ref) => ({ ...ref, kind: 'Started' as const, startedAt })));
   }
 
   /** Ends attempts; resolves with the next offers. */
@@ -128,7 +134,7 @@ export class SimulatedRunner {
     const result = { outcome: 'Succeeded', exitCode: 0, startedAt: at, finishedAt: at, log } as const;
     const reports = refs.map((ref) => ({ ...ref, kind: 'Result' as const, result }));
     for (const { task } of refs) this.#held.delete(task);
-    return (await this.#report(reports)).offers;
+    return this.#report(reports);
   }
 
   upload(chunks: readonly LogChunk[]): Promise<LogsResponse> {
@@ -136,9 +142,35 @@ export class SimulatedRunner {
     return this.#signed<LogsResponse>(this.#logs, { path: paths.logs, more }, encodeLogBatch(chunks));
   }
 
-  #report(reports: readonly Report[]): Promise<ReportsResponse> {
-    const free = this.capacity - this.#held.size;
-    return this.#json<ReportsResponse>(this.#work, paths.reports, { ...this.#envelope(), reports, free });
+  /** As the runner's lane of reports: one request in flight, with all that waits. Resolves with offers, for one of those that waited. */
+  #report(reports: readonly Report[]): Promise<readonly Offer[]> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ reports, resolve, reject });
+      if (!this.#reporting) void this.#sendReports();
+    });
+  }
+
+  async #sendReports(): Promise<void> {
+    this.#reporting = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#takeBatch();
+      const reports = batch.flatMap((each) => each.reports);
+      const free = this.capacity - this.#held.size;
+      try {
+        const body = { ...this.#envelope(), reports, free };
+        const { offers } = await this.#json<ReportsResponse>(this.#work, paths.reports, body);
+        for (const [i, each] of batch.entries()) each.resolve(i === 0 ? offers : []);
+      } catch (error) {
+        for (const each of batch) each.reject(error);
+      }
+    }
+    this.#reporting = false;
+  }
+
+  #takeBatch(): readonly WaitingReports[] {
+    let count = 0;
+    const end = this.#waiting.findIndex(({ reports }, i) => (count += reports.length) > maxBatch && i > 0);
+    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : end);
   }
 
   #envelope(): { session: string; generation: string } {

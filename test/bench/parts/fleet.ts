@@ -17,7 +17,7 @@ import type { BareHttpsHandlers } from '../programs/bare-https.ts';
 import type { OperatorHandlers } from '../programs/operator.ts';
 
 const processes = 2;
-const perSecond = 500;
+const perSecond = 250;
 /** Until every poll of the start has been answered once, so that polls come evenly. */
 const settleMs = 25_000;
 /** Two polls of each runner. */
@@ -79,7 +79,7 @@ const measureStorm = async (
 const measureOperator = async ({ launcher }: Bench, site: Site) => {
   const { operator, server } = await startOperatorProgram(launcher, site);
   const fleet = await startFleet(launcher, site, server, { capacity: 2, perSecond, processes });
-  await arePolling(operator, site.runners, 120_000);
+  await arePolling(operator, site.runners, 300_000);
   const idle = await measureIdle({
     usage: () => operator.call('usage'),
     resetLoopDelay: () => operator.call('resetLoopDelay'),

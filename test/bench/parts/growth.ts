@@ -9,7 +9,7 @@ import { pace } from './cycle.ts';
 
 const factors = [1, 10, 100];
 const firstTargets = 50;
-const firstRunners = 100;
+const firstRunners = 50;
 const firstLogBytes = 1_000_000;
 const idleMs = 20_000;
 
@@ -45,8 +45,8 @@ const idleWith = async ({ footprint, launcher }: Bench, runners: number): Promis
   const site = await registerRunners({ footprint, launcher, name: `growth-${runners}`, runners });
   const { operator, server } = await startOperatorProgram(launcher, site);
   const { rssMb: empty } = await operator.call('usage');
-  const fleet = await startFleet(launcher, site, server, { capacity: 2, perSecond: 500, processes: 2 });
-  await arePolling(operator, runners, 120_000);
+  const fleet = await startFleet(launcher, site, server, { capacity: 2, perSecond: 250, processes: 2 });
+  await arePolling(operator, runners, 300_000);
   await sleep(idleMs);
   const before = await operator.call('usage');
   await sleep(idleMs);

@@ -146,12 +146,9 @@ const lead = async ({ status, events }: Writers): Promise<void> => {
 const handlers = {
   open,
   usage: () => {
-    const live = engine.sessions.list();
-    return {
-      ...meter.usage(),
-      sessions: live.length,
-      polls: live.filter(({ connected }) => connected).length,
-    };
+    const live = engine.sessions.all();
+    const polls = live.reduce((sum, { poll }) => sum + (poll === undefined ? 0 : 1), 0);
+    return { ...meter.usage(), sessions: live.length, polls };
   },
   resetLoopDelay: () => meter.reset(),
   addTargets: (count: number) => {
