@@ -52,7 +52,7 @@ const expireOffers = async (changes: Changes): Promise<void> => {
   for (const row of await overdue(tx, 'offer_expires_at', ['Offered'], now)) {
     await endOpenAttempts(tx, [row.id], 'Expired', now);
     await settleLock(tx, row, 'Unstarted', now);
-    await changes.move(row, backToReady(), 'Unaccepted');
+    await changes.move(row, backToReady(row, now), 'Unaccepted');
   }
 };
 

@@ -1,16 +1,41 @@
-import type { LockRecord, Millis } from '../records.ts';
+import type { LockRecord, Millis, TaskState } from '../records.ts';
 import { toLock } from '../rows.ts';
 import type { TaskRow, Tx } from '../tables.ts';
 import { unconfirmedLockMs } from './policies.ts';
+
+interface Holder {
+  readonly task: string;
+  readonly since: Millis;
+  /** Null when its run is pruned. */
+  readonly state: TaskState | null;
+}
+
+/** What waits to be tried again has its place, and acts on nothing. */
+const waits = ({ state }: Holder): boolean => state === 'Ready' || state === 'Blocked';
+
+const isBefore = (one: Holder, other: Holder): boolean =>
+  one.since < other.since || (one.since === other.since && one.task < other.task);
+
+/** After a restore there may be more places taken than there are: who waits with one lets those go first that do not, or came before. */
+const goesBefore = (own: Holder, other: Holder): boolean =>
+  other.task !== own.task && (!waits(other) || isBefore(other, own));
 
 /** Takes a place for a task that is about to be offered, or keeps the one that it has. False when all are taken. */
 export const takeLock = async (tx: Tx, task: TaskRow, now: Millis): Promise<boolean> => {
   const { lock_key: key, lock_max: max } = task;
   if (key === null) return true;
   await tx.lock(`lock/${key}`);
-  const holders = await tx.sql.selectFrom('locks').select('task').where('key', '=', key).execute();
+  const holders: Holder[] = await tx.sql
+    .selectFrom('locks')
+    .leftJoin('tasks', 'tasks.id', 'locks.task')
+    .select(['locks.task', 'locks.since', 'tasks.state'])
+    .where('locks.key', '=', key)
+    .execute();
   const epoch = task.epoch + 1;
-  if (holders.some((holder) => holder.task === task.id)) {
+  const own = holders.find((holder) => holder.task === task.id);
+  const others = own === undefined ? holders : holders.filter((holder) => goesBefore(own, holder));
+  if (others.length >= (max ?? 1)) return false;
+  if (own !== undefined) {
     // What was unconfirmed of an attempt before stays so until this one has ended.
     await tx.sql
       .updateTable('locks')
@@ -20,7 +45,6 @@ export const takeLock = async (tx: Tx, task: TaskRow, now: Millis): Promise<bool
       .execute();
     return true;
   }
-  if (holders.length >= (max ?? 1)) return false;
   await tx.sql
     .insertInto('locks')
     .values({ key, task: task.id, epoch, since: now, unconfirmed: 0, expires_at: null })

@@ -172,6 +172,17 @@ describe('under Ask', () => {
     expect((await scene.decide({ decision: 'Failed' })).problem?.code).toBe('StateMismatch');
   });
 
+  test('and that had not started it may hand it back, for another one', async () => {
+    const { spec } = newTask('any', 'any', 0);
+    await scene.begin({ spec: { ...spec, onLost: 'Ask' } });
+    await scene.claim();
+    await scene.pass(90_000);
+    await scene.pass(graceMs);
+    expect(await scene.task()).toMatchObject({ state: 'AwaitingHuman', startedAt: null });
+    expect(await scene.release()).toMatchObject({ status: 'Recorded' });
+    expect(await scene.task()).toMatchObject({ state: 'Ready', queueDeadline: scene.now + 3_600_000 });
+  });
+
   test('its result is the truth for as long as nobody has decided', async () => {
     await lose('Ask');
     await scene.pass(graceMs);

@@ -102,7 +102,7 @@ const giveUpMissing = async (
     if (row.state === 'Offered') {
       await endOpenAttempts(changes.tx, [row.id], 'Superseded', now);
       await settleLock(changes.tx, row, 'Unstarted', now);
-      await changes.move(row, backToReady(), 'Unaccepted');
+      await changes.move(row, backToReady(row, now), 'Unaccepted');
       continue;
     }
     const message = `Runner ${by.runnerName} opened a new session, and its journal does not list this as held.`;

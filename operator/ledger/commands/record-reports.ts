@@ -52,7 +52,7 @@ const recordReleased = async (context: ReportContext): Promise<AttemptAnswer> =>
   if (attempt.started_at !== null) return refused(report, wrongState(report, 'released', task.state));
   const why = { reason: 'Cancelled', message: `Cancelled before runner ${attempt.runner_name} started it.` };
   const isCancelled = task.cancel_requested === 1 && task.state !== 'Offered';
-  const change = isCancelled ? toTerminal('Cancelled', now, why) : backToReady();
+  const change = isCancelled ? toTerminal('Cancelled', now, why) : backToReady(task, now);
   await updateAttempt(tx, report, { ending: 'Released', ended_at: now });
   await settleLock(tx, task, 'Unstarted', now);
   await changes.move(task, change, 'Released');

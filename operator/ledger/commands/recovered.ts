@@ -60,7 +60,6 @@ const holder = (by: Speaker, ref: AttemptRef) => ({
   runner_name: by.runnerName,
   session: by.session,
   offer_expires_at: null,
-  queue_deadline: null,
   not_before: null,
   uncertain: 0,
 });

@@ -222,6 +222,37 @@ describe('leaveRecovery', () => {
   });
 });
 
+test('of two that are doubted and tried again on a target that takes one, one goes after the other', async () => {
+  const lock = { key: 'target/team-a/db', max: 1 };
+  const restart = async (run: string, id: string) =>
+    scene.ledger.decide({
+      uid: `again-${id}`,
+      runUid: run,
+      step: 'restart',
+      target: 'web-0',
+      epoch: (await scene.ledger.readTask(id))?.epoch ?? 0,
+      decision: 'Retry',
+      by: 'bob',
+      reason: 'it did not run',
+      now: scene.now,
+    });
+  await scene.begin({ lock });
+  const [firstRun, first] = [scene.run, scene.id];
+  scene.now += 1;
+  await scene.begin({ lock });
+  await enter();
+  await scene.restart([]);
+  await leave();
+  await restart(scene.run, scene.id);
+  expect((await scene.offer()).waiting).toMatchObject([{ task: scene.id, reason: 'TargetBusy' }]);
+  await restart(firstRun, first);
+  expect((await scene.offer()).waiting).toMatchObject([{ task: scene.id, reason: 'TargetBusy' }]);
+  const holders = await scene.ledger.listLocks({ key: lock.key });
+  expect(holders.map(({ task }) => task).sort()).toEqual([first, scene.id].sort());
+  await scene.execute((await scene.ledger.readTask(first)) ?? (await scene.task()), result('Succeeded'));
+  expect((await scene.offer()).tasks).toMatchObject([{ id: scene.id, state: 'Offered' }]);
+});
+
 test('a journal that is ahead of the ledger tells that a copy of it was put back', async () => {
   await scene.begin();
   const generation = scene.ledger.generation;
@@ -229,45 +260,4 @@ test('a journal that is ahead of the ledger tells that a copy of it was put back
   expect(ahead).toEqual([{ task: scene.id, epoch: 2 }]);
   await scene.start();
   expect((await scene.restart([scene.item('Started')])).ahead).toEqual([]);
-});
-
-describe('a term', () => {
-  test('of a leader before is refused by every command of the leader', async () => {
-    const { ledger } = scene;
-    await scene.begin();
-    const old = await ledger.takeTerm();
-    const term = await ledger.takeTerm();
-    expect(term).toBe(old + 1);
-    const superseded = {
-      code: 'TermSuperseded',
-      message: `This replica leads with term ${old}, and another one has led since with term ${term}; nothing was changed.`,
-    };
-    const now = scene.now;
-    const plan = { runUid: scene.run, revision: await scene.revision(), transitions: [] };
-    const decision = {
-      uid: 'd',
-      runUid: scene.run,
-      step: 'restart',
-      target: 'web-0',
-      epoch: 1,
-      by: 'bob',
-      reason: '',
-    };
-    const commands = [
-      ledger.createRun({ run: newRun('late', now), tasks: [], term: old }),
-      ledger.applyPlan(plan, now, old),
-      ledger.requestCancel(scene.run, now, old),
-      ledger.setPaused({ runUid: scene.run, paused: true, now, term: old }),
-      ledger.decide({ ...decision, decision: 'Failed', now, term: old }),
-      ledger.expire({ now, graceMs: 1, term: old }),
-      ledger.prune({ now, runsOlderThan: 0, term: old }),
-      ledger.enterRecovery({ generation: 'x', reason: '', now, term: old }),
-      ledger.leaveRecovery({ by: 'alice', now, term: old }),
-      ledger.advanceSequence({ term: old }),
-    ];
-    await Promise.all(commands.map((command) => expect(command).rejects.toMatchObject(superseded)));
-    expect(await ledger.advanceSequence({ term })).toBe(1);
-    expect(await ledger.advanceSequence({})).toBe(2);
-    expect(await scene.task()).toMatchObject({ state: 'Ready', cancelRequested: false });
-  });
 });

@@ -2,7 +2,7 @@ import type { Updateable } from 'kysely';
 import type { Speaker } from '../ledger.ts';
 import type { Millis, TaskState } from '../records.ts';
 import type { TaskRow, TasksTable } from '../tables.ts';
-import { patienceMs } from './policies.ts';
+import { defaultQueueMs, patienceMs } from './policies.ts';
 
 /** What a task's row becomes on each transition; the guards are in the commands. Deadlines of the state that is left go. */
 type Change = Updateable<TasksTable>;
@@ -30,9 +30,10 @@ export const toOffered = (task: TaskRow, to: Speaker, expiresAt: Millis): Change
   started_at: null,
 });
 
-/** Nothing of the epoch started: it waits again, with the queue deadline that it had. */
-export const backToReady = (): Change => ({
+/** Nothing of the epoch started: it waits again, with the queue deadline that it had, if it still has one. */
+export const backToReady = (task: TaskRow, now: Millis): Change => ({
   state: 'Ready',
+  queue_deadline: task.queue_deadline ?? now + (task.queue_ms ?? defaultQueueMs),
   offer_expires_at: null,
   lease_expires_at: null,
   unknown_since: null,

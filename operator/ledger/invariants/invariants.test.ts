@@ -44,17 +44,17 @@ test('no sequence of commands, lost answers, restarts and clones breaks the inva
 }, 180_000);
 
 test('no copy of the ledger that is put back makes anything run again by itself', async () => {
-  const memory = openMemoryLedger();
   let recovered = 0;
   await fc.assert(
     fc.asyncProperty(restored, async (sequence) => {
+      const memory = openMemoryLedger();
       const world = await createWorld(memory.ledger);
       await live(world, sequence, memory);
       recovered += world.starts.some(({ ref }) => ref.epoch > 1000) ? 1 : 0;
+      memory.close();
     }),
     { numRuns: 100, ...limits },
   );
   // Work went on after some of them.
   expect(recovered).toBeGreaterThan(0);
-  memory.close();
 }, 180_000);

@@ -37,7 +37,7 @@ const mutations: readonly Mutation[] = [
     change: (ledger) => ({
       expire: (command) => ledger.expire({ ...command, killGraceMs: -leaseMs }),
     }),
-    sequences: livesOf(1),
+    sequences: livesOf(1, [10_000]),
   },
   {
     name: 'a target whose limit is not kept',

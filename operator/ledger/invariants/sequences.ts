@@ -94,7 +94,10 @@ export const restored: fc.Arbitrary<Action[]> = fc
   ]);
 
 /** One task alone, which is offered, started, lost and decided about. */
-export const livesOf = (index: number): fc.Arbitrary<Action[]> => {
+export const livesOf = (
+  index: number,
+  waits: readonly number[] = [10_000, leaseMs, graceMs],
+): fc.Arbitrary<Action[]> => {
   const one = fc.constant(index);
   return fc.array(
     fc.oneof(
@@ -104,7 +107,7 @@ export const livesOf = (index: number): fc.Arbitrary<Action[]> => {
         weight: 4,
         arbitrary: fc.record({
           kind: of('pass'),
-          ms: fc.constantFrom(10_000, leaseMs, graceMs),
+          ms: fc.constantFrom(...waits),
           swept: fc.constant(true),
         }),
       },

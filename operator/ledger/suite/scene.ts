@@ -22,6 +22,10 @@ export interface Scene {
   offer(options?: { namespaceLimit?: number }): ReturnType<Ledger['offerTasks']>;
   /** Offers the task at hand to a runner, which accepts and starts it. */
   start(runner?: string): Promise<void>;
+  /** As `start`, without starting. */
+  claim(): Promise<void>;
+  /** The runner hands it back: nothing started. */
+  release(): Promise<AttemptAnswer | undefined>;
   /** The runner that started it last tells how its first attempt there ended. */
   tell(outcome: Outcome, over?: Partial<TaskResult>): Promise<AttemptAnswer | undefined>;
   /** Another runner starts a task, and ends it if it is told how. */
@@ -74,7 +78,7 @@ export const openScene = async (): Promise<Scene> => {
     if (found === undefined) throw new Error(`task ${id} is gone`);
     return found;
   };
-  const startAs = async (speaker: Speaker, task: TaskRecord): Promise<AttemptRef> => {
+  const claimAs = async (speaker: Speaker, task: TaskRecord): Promise<AttemptRef> => {
     const { now } = scene;
     const ref = { task: task.id, epoch: task.epoch + 1 };
     await ledger.offerTasks({
@@ -84,7 +88,11 @@ export const openScene = async (): Promise<Scene> => {
       expiresAt: now + 10_000,
     });
     await ledger.acceptAttempts({ by: speaker, attempts: [ref], now, leaseExpiresAt: now + leaseMs });
-    await ledger.recordReports({ by: speaker, reports: [{ ...ref, kind: 'Started' }], now });
+    return ref;
+  };
+  const startAs = async (speaker: Speaker, task: TaskRecord): Promise<AttemptRef> => {
+    const ref = await claimAs(speaker, task);
+    await ledger.recordReports({ by: speaker, reports: [{ ...ref, kind: 'Started' }], now: scene.now });
     return ref;
   };
   const holderOf = (task: TaskRecord): Speaker => ({
@@ -130,6 +138,13 @@ export const openScene = async (): Promise<Scene> => {
     start: async (runner) => {
       if (runner !== undefined) by = await openAs(runner);
       ({ epoch } = await startAs(by, await scene.task()));
+    },
+    claim: async () => {
+      ({ epoch } = await claimAs(by, await scene.task()));
+    },
+    release: async () => {
+      const reports = [{ ...scene.ref(), kind: 'Released' as const }];
+      return (await ledger.recordReports({ by, reports, now: scene.now })).answers[0];
     },
     tell: async (outcome, over = {}) => {
       const { answers } = await ledger.recordReports({
