@@ -47,6 +47,19 @@ test.each([
   },
 );
 
+test('work whose handle was not journalled had not begun when the runner was killed, and begins now', async () => {
+  bench = await createWorkbench();
+  await leaveBehind(async (journal) => {
+    await journal.accepted(ref('t1'), { generation: 'g1', spec });
+    await journal.started(ref('t1'), startedAt);
+  });
+  await bench.start(() => Promise.resolve({ exitCode: 7, outcome: 'Failed' }));
+  await eventually(() => expect(bench.operator.results.get('t1/1')).toMatchObject({ exitCode: 7 }));
+  expect(bench.host.entered).toEqual(['t1/1']);
+  expect(bench.host.reaped).toEqual([]);
+  expectDrained(await bench.drain());
+});
+
 test('work that outlives the runner is taken up again, from where its log ends', async () => {
   bench = await createWorkbench();
   const handle = { host: 'web-1', pid: 4711, spool: '/dev/shm/outrider-1' };

@@ -37,7 +37,7 @@ export interface RecoveryOptions {
   readonly host: Pick<ExecutionHost, 'reap'>;
   readonly attempts: Attempts;
   readonly results: Results;
-  readonly starter: Pick<Starter, 'release' | 'resume'>;
+  readonly starter: Pick<Starter, 'release' | 'resume' | 'rerun'>;
   readonly logs: LogLoop;
   readonly logger: Logger;
 }
@@ -72,9 +72,16 @@ export const createRecovery = (options: RecoveryOptions): Recovery => {
     }
   };
 
+  /**
+   * Every executor journals its handle before it lets anything of the user's go. Without one nothing has run: the same attempt,
+   * which the operator knows to have started, begins now.
+   */
+  const hasNotBegun = (item: JournalledAttempt): boolean => item.handle === undefined && item.logLength === 0;
+
   const adoptStarted = async (attempt: Attempt, item: JournalledAttempt): Promise<void> => {
     const resumption = await resumptionOf(journal, item);
     if (resumption !== undefined) return starter.resume(attempt, resumption);
+    if (hasNotBegun(item)) return starter.rerun(attempt, item.startedAt ?? new Date().toISOString());
     const gone = await reap(item);
     logger.warn('this attempt ran when the runner ended', { attempt: attempt.key, ended: gone });
     await results.finish(attempt, await results.seal(item, lostResult(item, gone)));

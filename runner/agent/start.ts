@@ -39,6 +39,8 @@ export interface Starter {
   start(attempt: Attempt): Promise<void>;
   /** Goes on with what an earlier process of this runner started, to its journalled result. */
   resume(attempt: Attempt, resumption: Resumption): Promise<void>;
+  /** Runs what an earlier process had journalled as started, and had certainly not let go yet. */
+  rerun(attempt: Attempt, startedAt: string): Promise<void>;
   /** Gives back what has not started. */
   release(attempt: Attempt): Promise<void>;
 }
@@ -187,6 +189,20 @@ export const createStarter = (options: StartOptions): Starter => {
     }
   };
 
+  const carry = (attempt: Attempt, work: Promise<void>): Promise<void> =>
+    work.catch((error: unknown) => {
+      logger.error('an attempt could not be carried through', {
+        attempt: attempt.key,
+        reason: String(error),
+      });
+    });
+
+  const rerun = async (attempt: Attempt, startedAt: string): Promise<void> => {
+    logger.info('beginning an attempt that had not begun when the runner ended', { attempt: attempt.key });
+    await guard.ready();
+    await conclude(attempt, await execute(attempt, startedAt));
+  };
+
   const start = async (attempt: Attempt): Promise<void> => {
     attempts.enter(attempt, 'Starting');
     await guard.ready();
@@ -196,13 +212,8 @@ export const createStarter = (options: StartOptions): Starter => {
 
   return {
     release,
-    resume: (attempt, resumption) =>
-      resume(attempt, resumption).catch((error: unknown) => {
-        logger.error('an attempt could not be carried through', {
-          attempt: attempt.key,
-          reason: String(error),
-        });
-      }),
+    resume: (attempt, resumption) => carry(attempt, resume(attempt, resumption)),
+    rerun: (attempt, startedAt) => carry(attempt, rerun(attempt, startedAt)),
     start: (attempt) =>
       start(attempt).catch(async (error: unknown) => {
         logger.error('an attempt could not be carried through', {

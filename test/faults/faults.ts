@@ -51,12 +51,7 @@ const operatorFrozen: Fault = {
     site.stack.operator.process.signal('SIGSTOP');
     await pass(longMs);
   },
-  // Frozen for longer than the Lease of the leader it may find that it was to give up: then it is started again.
-  mend: async (site) => {
-    site.stack.operator.process.signal('SIGCONT');
-    await pass(briefMs);
-    if (!site.stack.operator.process.running()) await site.stack.restartOperator();
-  },
+  mend: (site) => site.thawOperator(),
 };
 const runnerKilled: Fault = {
   component: 'Runner',

@@ -150,9 +150,7 @@ const ended: Moment = {
     return {
       ...subject,
       expected: truth,
-      release: async () => {
-        if (process.running()) process.signal('SIGCONT');
-      },
+      release: () => site.thawOperator(),
     };
   },
 };

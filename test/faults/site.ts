@@ -138,6 +138,15 @@ export class Site {
     await killed(this.stack.operator.process);
   }
 
+  /** Frozen for longer than the Lease of the leader, it ends when it finds that out; then it is started again. */
+  async thawOperator(): Promise<void> {
+    const { process } = this.stack.operator;
+    if (process.running()) process.signal('SIGCONT');
+    const ends = waitFor('the operator to end', () => !process.running(), { timeoutMs: 3000 });
+    const ended = await ends.catch(() => false);
+    if (ended) await this.stack.restartOperator();
+  }
+
   /** Processes of sshd that serve sessions: killing them cuts the line as the target's end does. */
   sessions(): number[] {
     return descendants(this.ssh.sshd.pid, 'sshd');
