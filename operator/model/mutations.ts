@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Tx } from '../ledger/tables.ts';
 import type { Commands } from './memory.ts';
-import { leaseMs, type Setup } from './world.ts';
+import type { Setup } from './world.ts';
 
 /** A mistake that somebody could make in a command, and that the invariants must catch. */
 export interface Mutation {
@@ -61,7 +61,11 @@ export const mutations: readonly Mutation[] = [
   },
   {
     what: 'a report counts for the current epoch, whichever it names',
-    setup: { onLost: 'Retry', tasks: 1 },
+    setup: {
+      onLost: 'Retry',
+      tasks: 1,
+      budget: { faults: 6, crashes: 2, passes: 6, cancels: 0, decisions: 0, polls: 1 },
+    },
     change: ({ recordReports }) => ({
       recordReports: async (tx, command) => {
         const reports = [];
@@ -164,19 +168,6 @@ export const mutations: readonly Mutation[] = [
         );
         return changed;
       },
-    }),
-  },
-  {
-    what: 'a lease has no end',
-    change: ({ acceptAttempts }) => ({
-      acceptAttempts: (tx, command) => acceptAttempts(tx, { ...command, leaseExpiresAt: 8e15 }),
-    }),
-  },
-  {
-    what: 'work under Retry is retried before its runner has ended it',
-    setup: { onLost: 'Retry', tasks: 1 },
-    change: ({ expire }) => ({
-      expire: (tx, command) => expire(tx, { ...command, now: command.now + 1, killGraceMs: -leaseMs }),
     }),
   },
   {

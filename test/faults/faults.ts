@@ -135,7 +135,8 @@ const apiServerFrozen: Fault = {
     await pass(briefMs);
     process.kill(pid, 'SIGCONT');
   },
-  mend: () => Promise.resolve(),
+  // A leader that cannot renew its Lease in time ends; then it is started again.
+  mend: (site) => site.thawOperator(),
 };
 
 export const faults = {

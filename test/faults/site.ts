@@ -151,10 +151,12 @@ export class Site {
   sessions(): number[] {
     return descendants(this.ssh.sshd.pid, 'sshd');
   }
-  /** Ends kept connections, so that the next step has to connect anew. */
+  /** Ends the connections that there are, so that the next step has to connect anew. */
   async dropSessions(): Promise<void> {
-    for (const pid of this.sessions()) process.kill(pid, 'SIGKILL');
-    await waitFor('the sessions to end', () => this.sessions().length === 0);
+    const ended = this.sessions();
+    for (const pid of ended) process.kill(pid, 'SIGKILL');
+    const left = (): number[] => this.sessions().filter((pid) => ended.includes(pid));
+    await waitFor('the sessions to end', () => left().length === 0);
   }
 
   /** SHA-256 of the log as the portal gives it. */
