@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { WorkflowRun } from '@outrider/kinds';
 import { stepOf } from '../e2e/faults-fixture.ts';
 import { waitFor } from '../servers/wait.ts';
+import { connections } from './processes.ts';
 import { sizeOf, type Site, type Subject } from './site.ts';
 
 /** An attempt that stands still at one point of its life until it is released. */
@@ -96,7 +97,7 @@ const connecting: Moment = {
     process.kill(pid, 'SIGSTOP');
     const subject = await site.startSubject();
     subject.witness.open();
-    await site.stack.waitForRun(subject.name, 'to start', (run) => stepOf(run).phase === 'Running');
+    await waitFor('the runner to be connected', () => connections(site.ssh.sshd.port) > 0);
     return { ...subject, expected: truth, release: async () => void process.kill(pid, 'SIGCONT') };
   },
 };

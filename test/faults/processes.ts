@@ -39,3 +39,11 @@ export const processWith = (...words: readonly string[]): number => {
   if (found === undefined) throw new Error(`no process with ${words.join(' and ')} in its command line`);
   return found;
 };
+
+/** Connections that are established with a port of this machine, those that nobody has accepted yet included. */
+export const connections = (port: number): number => {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  return read('/proc/net/tcp')
+    .split('\n')
+    .filter((line) => new RegExp(`^ *\\d+: [0-9A-F]{8}:${hex} [0-9A-F:]{13} 01 `).test(line)).length;
+};
