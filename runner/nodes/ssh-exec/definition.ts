@@ -6,7 +6,8 @@ export const definition: NodeDefinition = {
   description:
     'Runs a script on a Linux or Unix server over SSH, in a session of its own. ' +
     'Script and environment travel on stdin, so nothing of them shows in the argument list of a process there. ' +
-    'The host key must be known; cancel and timeout end every process of the script and check that they are gone.',
+    'When its runner or the line dies the script goes on, and its output and exit code are fetched later. ' +
+    'The host key must be known, or hostKeyPolicy AcceptNew; cancel and timeout end every process of the script and check that they are gone.',
   targetType: 'SSH',
   target: 'Required',
   credential: 'Required',
