@@ -1,5 +1,6 @@
 import pino from 'pino';
 import { help, readConfig, UsageError, type OperatorConfig } from './config.ts';
+import { keepHeapSmall } from './heap.ts';
 import { createKubeClient } from './kube/client.ts';
 import { leaderTimesOf, runAsLeader, type LeaderOptions } from './kube/lease.ts';
 import type { Logger } from './kube/logger.ts';
@@ -72,6 +73,7 @@ const run = (config: OperatorConfig, logger: Logger): Promise<number> =>
     },
   });
 
+keepHeapSmall();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

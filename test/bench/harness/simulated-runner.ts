@@ -199,6 +199,7 @@ export class SimulatedRunner {
     const send = (): Promise<Answer> =>
       lane.send(this.#request(path, more + this.#signer.authorize(`https://${this.#base}${path}`), body));
     const answer = await send();
+    if (answer.body.includes('it has expired')) this.#renewAt = 0;
     // The nonce of a minute ago, or none yet: the answer has brought the new one.
     const again = answer.status === 401 && answer.head.includes('use_dpop_nonce');
     this.#noteNonce(answer);

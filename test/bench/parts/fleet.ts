@@ -55,7 +55,9 @@ const measureOffers = async (operator: Program<OperatorHandlers>, fleet: Fleet):
     await operator.call('startRuns', { workflow: 'single', names: [`offer-${i}`] });
   }
   const ended = async (): Promise<boolean> => (await operator.call('ended')) >= count;
-  await waitFor('all offered work to end', ended, { timeoutMs: 30_000 });
+  const detail = async (): Promise<string> =>
+    JSON.stringify([await operator.call('ended'), await fleet.all((each) => each.call('failures'))]);
+  await waitFor('all offered work to end', ended, { timeoutMs: 60_000, detail });
   return offerDelays(operator, fleet);
 };
 

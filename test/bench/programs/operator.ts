@@ -1,5 +1,6 @@
 import type { WorkflowSpec } from '@outrider/kinds';
 import { openEngine, type Engine } from '@outrider/operator/engine';
+import { keepHeapSmall } from '@outrider/operator/heap';
 import { createAuthority } from '@outrider/operator/identity/ca';
 import { createFolderKeyStore } from '@outrider/operator/identity/folder-key-store';
 import { loadKeyMaterial } from '@outrider/operator/identity/key-material';
@@ -198,4 +199,5 @@ const handlers = {
   close: () => engine.stop(),
 };
 export type OperatorHandlers = typeof handlers;
+keepHeapSmall();
 serveParent(handlers);

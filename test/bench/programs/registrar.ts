@@ -8,9 +8,7 @@ import { openStores } from '@outrider/operator/stores';
 import { serveParent } from '../harness/rpc.ts';
 import { benchNamespace, issuer, keysFolder, runnerName, type Credentials } from '../harness/site.ts';
 
-/** Tokens are as old as those of runners that have been there for long: their ends are spread over their life. */
 const tokenLifeMs = 300_000;
-const ages = 50;
 
 export interface Registration {
   readonly dataDir: string;
@@ -28,17 +26,13 @@ export interface Registration {
 const register = async ({ dataDir, ledgerUrl, count, file }: Registration): Promise<void> => {
   const stores = await openStores({ dataDir, ledgerUrl, identity: 'registrar' });
   const keys = await loadKeyMaterial(createFolderKeyStore(keysFolder(dataDir)), Date.now());
-  const issuers = Array.from(
-    { length: ages },
-    (_, age) =>
-      new AccessTokens({
-        key: keys.access,
-        issuer,
-        audience: 'outrider-runner',
-        lifetimeMs: (tokenLifeMs * (ages + age)) / (2 * ages),
-        now: Date.now,
-      }),
-  );
+  const tokens = new AccessTokens({
+    key: keys.access,
+    issuer,
+    audience: 'outrider-runner',
+    lifetimeMs: tokenLifeMs,
+    now: Date.now,
+  });
   const one = async (index: number): Promise<Credentials> => {
     const { privateKey } = generateKeyPairSync('ed25519');
     const { x = '', d = '' } = privateKey.export({ format: 'jwk' });
@@ -55,10 +49,9 @@ const register = async ({ dataDir, ledgerUrl, count, file }: Registration): Prom
       registeredAt: Date.now(),
       revokedAt: null,
     });
-    const tokens = issuers[index % ages];
     const claims = { namespace: benchNamespace, name, local: false };
-    const token = tokens?.issue({ subject: clientId, thumbprint: clientId }, claims);
-    return { name, clientId, x, d, token: token?.access_token ?? '', expiresIn: token?.expires_in ?? 0 };
+    const token = tokens.issue({ subject: clientId, thumbprint: clientId }, claims);
+    return { name, clientId, x, d, token: token.access_token, expiresIn: token.expires_in };
   };
   const made: Credentials[] = [];
   for (let at = 0; at < count; at += 500) {
