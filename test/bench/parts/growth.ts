@@ -11,6 +11,7 @@ const factors = [1, 10, 100];
 const firstTargets = 50;
 const firstRunners = 50;
 const firstLogBytes = 1_000_000;
+const settleMs = 10_000;
 const idleMs = 20_000;
 
 const sized = (value: number): string => value.toLocaleString('en');
@@ -47,7 +48,7 @@ const idleWith = async ({ footprint, launcher }: Bench, runners: number): Promis
   const { rssMb: empty } = await operator.call('usage');
   const fleet = await startFleet(launcher, site, server, { capacity: 2, perSecond: 250, processes: 2 });
   await arePolling(operator, runners, 300_000);
-  await sleep(idleMs);
+  await sleep(settleMs);
   const before = await operator.call('usage');
   await sleep(idleMs);
   const after = await operator.call('usage');
