@@ -1,7 +1,7 @@
 import type { Server, Socket } from 'node:net';
 
 /** A handshake costs about a millisecond: this many take no longer than other work may wait. */
-const perTurn = 4;
+const perTurn = 2;
 
 const ignore = (): void => {};
 
