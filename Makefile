@@ -40,7 +40,7 @@ cluster-down: $(INSTALLED) ## End what `make cluster` started
 	@$(TS) test/servers/cluster-down.ts
 
 .PHONY: test
-test: build ## All tests: unit, component, integration, end to end, a few faults (15 min; 10 more the first time)
+test: build ## All tests: unit, component, integration, end to end, a few faults (25 min; 10 more the first time)
 	@$(TS) test/run.ts unit component integration e2e faults
 
 .PHONY: test-unit
@@ -64,7 +64,7 @@ faults: build ## The whole fault matrix, recorded in docs/reliability.md (60 min
 	@$(TS) test/faults/main.ts
 
 .PHONY: bench
-bench: build ## Measure latency, API server writes and memory into docs/benchmarks.md (4 min)
+bench: build ## Measure latency, API server writes and memory into docs/benchmarks.md (16 min; PARTS=idle,cycle for some)
 	@$(TS) test/bench/main.ts
 
 .PHONY: generate
