@@ -64,7 +64,7 @@ export const renderReliability = (
     'target tell what is left. *Short* times are a lease of 6 s and everything else in proportion, so that a fault can outlast',
     'it; *Production* are the defaults.',
     '',
-    `Command: \`make faults\`. Machine: ${about.machine}. Date: ${about.date}.`,
+    `Command: \`make faults\`; each row is the last run of its cell. Machine: ${about.machine}. Date: ${about.date}.`,
     '',
     ...summary(records),
     '',
