@@ -1,5 +1,6 @@
 import type { Updateable } from 'kysely';
 import type { AttemptRef } from '@outrider/protocol';
+import { assignments, prepared, preparedByColumns } from '../prepared.ts';
 import type { Millis } from '../records.ts';
 import {
   inChunks,
@@ -11,51 +12,65 @@ import {
 } from '../tables.ts';
 import { settleLock, type HowEnded } from './locks.ts';
 
-export const readAttempt = (tx: Tx, ref: AttemptRef): Promise<AttemptRow | undefined> =>
-  tx.sql
-    .selectFrom('attempts')
-    .selectAll()
-    .where('task', '=', ref.task)
-    .where('epoch', '=', ref.epoch)
-    .executeTakeFirst();
+const attemptByRef = prepared<AttemptRef, AttemptRow>((db, at) =>
+  db.selectFrom('attempts').selectAll().where('task', '=', at('task')).where('epoch', '=', at('epoch')),
+);
+
+export const readAttempt = async (tx: Tx, { task, epoch }: AttemptRef): Promise<AttemptRow | undefined> =>
+  (await attemptByRef(tx, { task, epoch }))[0];
+
+interface Offered {
+  readonly task: string;
+  readonly epoch: number;
+  readonly runner: string;
+  readonly runner_name: string;
+  readonly session: string;
+  readonly now: Millis;
+}
+
+const insertOffered = prepared<Offered, unknown>((db, at) =>
+  db.insertInto('attempts').values({
+    task: at('task'),
+    epoch: at('epoch'),
+    runner: at('runner'),
+    runner_name: at('runner_name'),
+    session: at('session'),
+    offered_at: at('now'),
+    claimed_at: null,
+    started_at: null,
+    ended_at: null,
+    ending: null,
+    result: null,
+    result_digest: null,
+    result_at: null,
+    unconfirmed: 0,
+  }),
+);
 
 /** The row of a task that has just been offered. */
 export const insertAttempt = async (tx: Tx, task: TaskRow, now: Millis): Promise<void> => {
   const { runner, runner_name, session } = task;
   if (runner === null || runner_name === null || session === null)
     throw new Error(`task ${task.id} is offered to nobody`);
-  await tx.sql
-    .insertInto('attempts')
-    .values({
-      task: task.id,
-      epoch: task.epoch,
-      runner,
-      runner_name,
-      session,
-      offered_at: now,
-      claimed_at: null,
-      started_at: null,
-      ended_at: null,
-      ending: null,
-      result: null,
-      result_digest: null,
-      result_at: null,
-      unconfirmed: 0,
-    })
-    .execute();
+  await insertOffered(tx, { task: task.id, epoch: task.epoch, runner, runner_name, session, now });
 };
+
+const writeAttempt = preparedByColumns((columns) =>
+  prepared<Updateable<AttemptsTable> & { ofTask: string; ofEpoch: number }, unknown>((db, at) =>
+    db
+      .updateTable('attempts')
+      .set(assignments(columns))
+      .where('task', '=', at('ofTask'))
+      .where('epoch', '=', at('ofEpoch')),
+  ),
+);
 
 export const updateAttempt = async (
   tx: Tx,
   ref: AttemptRef,
   change: Updateable<AttemptsTable>,
 ): Promise<void> => {
-  await tx.sql
-    .updateTable('attempts')
-    .set(change)
-    .where('task', '=', ref.task)
-    .where('epoch', '=', ref.epoch)
-    .execute();
+  await writeAttempt(Object.keys(change))(tx, { ...change, ofTask: ref.task, ofEpoch: ref.epoch });
 };
 
 /** Ends the open attempts of these tasks, all in the same way. */

@@ -1,9 +1,18 @@
 import type { Updateable } from 'kysely';
 import { OutriderError } from '@outrider/protocol';
-import { terminalStates, type Millis, type TaskRecord } from '../records.ts';
+import { assignments, prepared, preparedByColumns } from '../prepared.ts';
+import { terminalStates, type Millis, type TaskRecord, type TaskState } from '../records.ts';
 import { toTask } from '../rows.ts';
 import type { TaskRow, TasksTable, Tx } from '../tables.ts';
 import { isLegal, type Cause } from './moves.ts';
+
+const reviseRun = prepared<{ runUid: string }, { revision: number }>((db, at) =>
+  db
+    .updateTable('runs')
+    .set((eb) => ({ revision: eb('revision', '+', 1) }))
+    .where('uid', '=', at('runUid'))
+    .returning('revision'),
+);
 
 /**
  * What one command changes. Every write of a task's state goes through `move`, which compares the epoch and the state that
@@ -27,14 +36,10 @@ export class Changes {
   async revise(runUid: string): Promise<number> {
     const known = this.#revisions.get(runUid);
     if (known !== undefined) return known;
-    const { revision } = await this.tx.sql
-      .updateTable('runs')
-      .set((eb) => ({ revision: eb('revision', '+', 1) }))
-      .where('uid', '=', runUid)
-      .returning('revision')
-      .executeTakeFirstOrThrow();
-    this.#revisions.set(runUid, revision);
-    return revision;
+    const [run] = await reviseRun(this.tx, { runUid });
+    if (run === undefined) throw new Error(`the ledger has no run ${runUid}`);
+    this.#revisions.set(runUid, run.revision);
+    return run.revision;
   }
 
   /** Writes a task if it is still what was read, to a state that may follow for this cause. */
@@ -87,18 +92,34 @@ export class Changes {
   }
 }
 
-export const findTask = (tx: Tx, id: string): Promise<TaskRow | undefined> =>
-  tx.sql.selectFrom('tasks').selectAll().where('id', '=', id).executeTakeFirst();
+const taskById = prepared<{ id: string }, TaskRow>((db, at) =>
+  db.selectFrom('tasks').selectAll().where('id', '=', at('id')),
+);
+
+export const findTask = async (tx: Tx, id: string): Promise<TaskRow | undefined> =>
+  (await taskById(tx, { id }))[0];
+
+interface Read {
+  readonly readId: string;
+  readonly readEpoch: number;
+  readonly readState: TaskState;
+}
+
+const writeIfUnchanged = preparedByColumns((columns) =>
+  prepared<Updateable<TasksTable> & Read, TaskRow>((db, at) =>
+    db
+      .updateTable('tasks')
+      .set(assignments(columns))
+      .where('id', '=', at('readId'))
+      .where('epoch', '=', at('readEpoch'))
+      .where('state', '=', at('readState'))
+      .returningAll(),
+  ),
+);
 
 const updateTask = async (tx: Tx, read: TaskRow, change: Updateable<TasksTable>): Promise<TaskRow> => {
-  const row = await tx.sql
-    .updateTable('tasks')
-    .set(change)
-    .where('id', '=', read.id)
-    .where('epoch', '=', read.epoch)
-    .where('state', '=', read.state)
-    .returningAll()
-    .executeTakeFirst();
+  const condition: Read = { readId: read.id, readEpoch: read.epoch, readState: read.state };
+  const [row] = await writeIfUnchanged(Object.keys(change))(tx, { ...change, ...condition });
   if (row !== undefined) return row;
   throw new OutriderError({
     code: 'StateMismatch',

@@ -1,11 +1,16 @@
 import { OutriderError } from '@outrider/protocol';
+import { prepared } from '../prepared.ts';
 import type { LedgerMeta } from '../records.ts';
 import type { Tx } from '../tables.ts';
 
 type Key = 'generation' | 'former_generations' | 'term' | 'sequence' | 'recovery';
 
+const allMeta = prepared<object, { key: string; value: string }>((db) =>
+  db.selectFrom('meta').select(['key', 'value']),
+);
+
 const readAll = async (tx: Tx): Promise<ReadonlyMap<string, string>> => {
-  const rows = await tx.sql.selectFrom('meta').select(['key', 'value']).execute();
+  const rows = await allMeta(tx, {});
   return new Map(rows.map(({ key, value }) => [key, value]));
 };
 

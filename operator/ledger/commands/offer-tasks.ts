@@ -1,4 +1,5 @@
 import type { Changed, NotOffered, Speaker } from '../ledger.ts';
+import { prepared } from '../prepared.ts';
 import type { Millis } from '../records.ts';
 import { isOneOf, type TaskRow, type Tx } from '../tables.ts';
 import { insertAttempt } from './attempts.ts';
@@ -16,6 +17,10 @@ interface OfferTasks {
   expiresAt: Millis;
   namespaceLimit?: number;
 }
+
+const pausedOf = prepared<{ runUid: string }, { paused: number }>((db, at) =>
+  db.selectFrom('runs').select('paused').where('uid', '=', at('runUid')),
+);
 
 /** What is read once a command: how many more attempts a namespace may have held, and which runs are paused. */
 class Admission {
@@ -53,11 +58,7 @@ class Admission {
   async isPaused(runUid: string): Promise<boolean> {
     const known = this.#paused.get(runUid);
     if (known !== undefined) return known;
-    const run = await this.#tx.sql
-      .selectFrom('runs')
-      .select('paused')
-      .where('uid', '=', runUid)
-      .executeTakeFirst();
+    const [run] = await pausedOf(this.#tx, { runUid });
     this.#paused.set(runUid, run?.paused === 1);
     return run?.paused === 1;
   }

@@ -1,30 +1,44 @@
 import { OutriderError } from '@outrider/protocol';
+import { prepared } from '../prepared.ts';
 import type { Millis, RunAndTasks, RunRecord, TaskRecord } from '../records.ts';
 import { toRun, toTask } from '../rows.ts';
-import type { RunRow, Tx } from '../tables.ts';
+import type { RunRow, TaskRow, Tx } from '../tables.ts';
 import { findTask } from './changes.ts';
+
+const runByUid = prepared<{ uid: string }, RunRow>((db, at) =>
+  db.selectFrom('runs').selectAll().where('uid', '=', at('uid')).where('pruned', '=', 0),
+);
+
+const tasksOfRun = prepared<{ uid: string }, TaskRow>((db, at) =>
+  db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('run_uid', '=', at('uid'))
+    .orderBy('step_index')
+    .orderBy('target')
+    .orderBy('id'),
+);
+
+const changedTasks = prepared<{ uid: string; revision: number }, TaskRow>((db, at) =>
+  db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('run_uid', '=', at('uid'))
+    .where('revision', '>', at('revision'))
+    .orderBy('step_index')
+    .orderBy('target')
+    .orderBy('id'),
+);
 
 /** Tasks in the order of their steps, then by target. */
 export const withTasks = async (tx: Tx, row: RunRow): Promise<RunAndTasks> => {
-  const tasks = await tx.sql
-    .selectFrom('tasks')
-    .selectAll()
-    .where('run_uid', '=', row.uid)
-    .orderBy('step_index')
-    .orderBy('target')
-    .orderBy('id')
-    .execute();
+  const tasks = await tasksOfRun(tx, { uid: row.uid });
   return { run: toRun(row), tasks: tasks.map(toTask) };
 };
 
 /** @throws OutriderError NotFound */
 export const requireRun = async (tx: Tx, uid: string): Promise<RunRow> => {
-  const row = await tx.sql
-    .selectFrom('runs')
-    .selectAll()
-    .where('uid', '=', uid)
-    .where('pruned', '=', 0)
-    .executeTakeFirst();
+  const [row] = await runByUid(tx, { uid });
   if (row !== undefined) return row;
   throw new OutriderError({
     code: 'NotFound',
@@ -34,12 +48,7 @@ export const requireRun = async (tx: Tx, uid: string): Promise<RunRow> => {
 };
 
 export const readRun = async (tx: Tx, uid: string): Promise<RunAndTasks | undefined> => {
-  const row = await tx.sql
-    .selectFrom('runs')
-    .selectAll()
-    .where('uid', '=', uid)
-    .where('pruned', '=', 0)
-    .executeTakeFirst();
+  const [row] = await runByUid(tx, { uid });
   return row === undefined ? undefined : withTasks(tx, row);
 };
 
@@ -47,23 +56,10 @@ export const changedSince = async (
   tx: Tx,
   query: { uid: string; revision: number },
 ): Promise<RunAndTasks | undefined> => {
-  const row = await tx.sql
-    .selectFrom('runs')
-    .selectAll()
-    .where('uid', '=', query.uid)
-    .where('pruned', '=', 0)
-    .executeTakeFirst();
+  const [row] = await runByUid(tx, { uid: query.uid });
   if (row === undefined) return undefined;
   if (row.revision === query.revision) return { run: toRun(row), tasks: [] };
-  const tasks = await tx.sql
-    .selectFrom('tasks')
-    .selectAll()
-    .where('run_uid', '=', query.uid)
-    .where('revision', '>', query.revision)
-    .orderBy('step_index')
-    .orderBy('target')
-    .orderBy('id')
-    .execute();
+  const tasks = await changedTasks(tx, query);
   return { run: toRun(row), tasks: tasks.map(toTask) };
 };
 

@@ -1,8 +1,9 @@
 import { OutriderError, type Problem } from '@outrider/protocol';
 import type { Speaker } from '../ledger.ts';
+import { prepared } from '../prepared.ts';
 import type { Millis, SessionHello, SessionRecord } from '../records.ts';
 import { toSession } from '../rows.ts';
-import type { Tx } from '../tables.ts';
+import type { SessionRow, Tx } from '../tables.ts';
 
 const supersededProblem = ({ runnerName, session }: Speaker): Problem => ({
   code: 'SessionSuperseded',
@@ -16,13 +17,13 @@ const unknownProblem = ({ runnerName, session }: Speaker): Problem => ({
   action: 'Open a session first; it hands in the journal and gets a session id.',
 });
 
+const sessionById = prepared<{ session: string }, Pick<SessionRow, 'client_id' | 'superseded_at'>>((db, at) =>
+  db.selectFrom('sessions').select(['client_id', 'superseded_at']).where('session', '=', at('session')),
+);
+
 /** Why this speaker may not be heard, or undefined when its session is the key's current one. */
 export const speakerProblem = async (tx: Tx, by: Speaker): Promise<Problem | undefined> => {
-  const row = await tx.sql
-    .selectFrom('sessions')
-    .select(['client_id', 'superseded_at'])
-    .where('session', '=', by.session)
-    .executeTakeFirst();
+  const [row] = await sessionById(tx, { session: by.session });
   if (row === undefined || row.client_id !== by.clientId) return unknownProblem(by);
   return row.superseded_at === null ? undefined : supersededProblem(by);
 };
