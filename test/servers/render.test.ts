@@ -156,12 +156,13 @@ test('the lines of the caller come before the defaults of an sshd_config', () =>
     pidFile: '/p',
     passwords: false,
     marker: 'm1',
+    home: '/tmp/h',
     maxSessions: 2,
     extra: ['PermitRootLogin no'],
   }).split('\n');
   expect(config[0]).toBe('PermitRootLogin no');
   expect(config).toContain('MaxSessions 2');
-  expect(config).toContain('SetEnv TEST_SSHD=m1');
+  expect(config).toContain('SetEnv TEST_SSHD=m1 HOME=/tmp/h');
   expect(config).toContain('PasswordAuthentication no');
 });
 

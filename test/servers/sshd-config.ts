@@ -8,6 +8,8 @@ export interface SshdConfig {
   readonly passwords: boolean;
   /** Value of TEST_SSHD in every session, by which their processes are found. */
   readonly marker: string;
+  /** HOME of every session, in place of the login user's. */
+  readonly home?: string | undefined;
   readonly maxSessions?: number | undefined;
   /** Further lines. */
   readonly extra: readonly string[];
@@ -18,6 +20,7 @@ export const MARKER = 'TEST_SSHD';
 
 /** Text of an sshd_config. The first mention of an option counts, so `extra` comes first. */
 export function renderSshdConfig(config: SshdConfig): string {
+  const home = config.home === undefined ? '' : ` HOME=${config.home}`;
   const lines = [
     ...config.extra,
     `Port ${config.port}`,
@@ -34,7 +37,7 @@ export function renderSshdConfig(config: SshdConfig): string {
     'PrintMotd no',
     'LogLevel VERBOSE',
     'MaxStartups 200',
-    `SetEnv ${MARKER}=${config.marker}`,
+    `SetEnv ${MARKER}=${config.marker}${home}`,
     'Subsystem sftp internal-sftp',
     ...(config.maxSessions === undefined ? [] : [`MaxSessions ${config.maxSessions}`]),
   ];

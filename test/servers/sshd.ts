@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Footprint } from './footprint.ts';
@@ -90,6 +90,12 @@ async function launch(footprint: Footprint, options: SshdOptions): Promise<Sshd>
   };
 }
 
+function emptyHome(folder: string): string {
+  const home = join(folder, 'home');
+  mkdirSync(home);
+  return home;
+}
+
 async function writeConfig(
   place: Place,
   values: Pick<SshdConfig, 'port' | 'address' | 'marker'>,
@@ -102,6 +108,8 @@ async function writeConfig(
     hostKeyFile: join(folder, 'host'),
     authorizedKeysFile: isPrivate(place) ? '.ssh/authorized_keys' : authorizedKeys,
     pidFile: join(folder, 'sshd.pid'),
+    // What the startup files of this machine's user do (version managers, their locks) is no part of a test.
+    home: isPrivate(place) ? undefined : emptyHome(folder),
     passwords: options.password !== undefined,
     maxSessions: options.maxSessions,
     extra: [...(options.config ?? []), ...(await versionOptions())],
