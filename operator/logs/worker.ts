@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { attemptKey, OutriderError, type AttemptRef } from '@outrider/protocol';
+import { attemptKey, OutriderError, type AttemptRef, type LogChunk } from '@outrider/protocol';
 import { explainFailure } from '../ledger/sqlite/failures.ts';
 import { serve, type Service } from '../ledger/sqlite/worker-host.ts';
 import type { Answer, Call } from '../ledger/sqlite/worker-messages.ts';
@@ -46,6 +46,9 @@ const createCalls = (days: DayFiles, changed: (ref: AttemptRef) => void): Worker
   },
 });
 
+const bytesOf = (chunks: readonly LogChunk[]): number =>
+  chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
+
 /** One commit a day file for each group of calls. A failure of the disk fails the whole group. */
 const openService = (dir: string): Service => {
   const days = new DayFiles(dir);
@@ -74,6 +77,8 @@ const openService = (dir: string): Service => {
 
   return {
     opened: undefined,
+    isRead: ({ name }) => name === 'lines' || name === 'raw' || name === 'state',
+    bytesOf: ({ name, args }) => (name === 'append' ? bytesOf(args[0] as readonly LogChunk[]) : 0),
     handle: async (group) => {
       const answers = commitAll(group);
       const refs = [...changed.values()];
