@@ -63,7 +63,9 @@ export const markUnknown = async (world: World, action: ActionOf<'markUnknown'>)
 };
 
 export const decide = async (world: World, action: ActionOf<'decide'>): Promise<void> => {
-  const task = await taskOf(world, action.task);
+  const chosen = await taskOf(world, action.task);
+  // A decision names a step and a target: what it says to a probe, it says to the task that the probe is about.
+  const task = chosen?.probeOf ? await world.ledger.readTask(chosen.probeOf) : chosen;
   if (task === undefined) return;
   world.sequence += 1;
   const epoch = task.epoch - action.back;
