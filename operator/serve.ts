@@ -105,7 +105,7 @@ const startReconcilers = (
     startTargetReconciler(shared),
     startStoreReconciler(shared),
     startLoginReconciler(shared),
-    startDecisionReconciler({ ...shared, ledger, board: engine.board }),
+    startDecisionReconciler({ ...shared, ledger, logs: engine.logs, board: engine.board }),
     startRunnerReconciler({
       ...shared,
       directory: engine.sessions,

@@ -7,12 +7,14 @@ import { startController, type Controller } from '../kube/controller.ts';
 import type { Logger } from '../kube/logger.ts';
 import { runDecisions } from '../kube/resources.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { LogStore } from '../logs/contract.ts';
 import { refusalOf, verdictOn } from './decide.ts';
 
 export interface DecisionReconcilerDeps {
   readonly runDecisions: Cache<RunDecision>;
   readonly workflowRuns: Cache<WorkflowRun>;
   readonly ledger: Pick<Ledger, 'readRun' | 'decide'>;
+  readonly logs: Pick<LogStore, 'abandon'>;
   readonly board: Pick<Board, 'apply'>;
   readonly status: StatusWriter;
   readonly events: EventRecorder;
@@ -23,7 +25,7 @@ export interface DecisionReconcilerDeps {
 
 /** Hands each RunDecision to the ledger once, and writes what became of it to its condition Applied. */
 export const startDecisionReconciler = (deps: DecisionReconcilerDeps): Controller => {
-  const { ledger, board, events, now } = deps;
+  const { ledger, logs, board, events, now } = deps;
 
   /** The ledger knows a decision by its uid: one that is handed in again, after a crash before the status, changes nothing. */
   const apply = async ({ metadata, spec }: RunDecision): Promise<Problem | undefined> => {
@@ -39,6 +41,9 @@ export const startDecisionReconciler = (deps: DecisionReconcilerDeps): Controlle
       now: now(),
     });
     board.apply(tasks);
+    const decided = tasks.find(({ probeOf }) => probeOf === null);
+    // What is decided is not heard of any more; a log that has its end keeps it.
+    if (decided !== undefined) await logs.abandon({ task: decided.id, epoch: spec.attempt });
     return problem;
   };
 

@@ -1,4 +1,5 @@
 import type { Ledger } from '../ledger/ledger.ts';
+import type { TaskRecord } from '../ledger/records.ts';
 import type { LogStore } from '../logs/contract.ts';
 import type { Board } from './board.ts';
 import type { Times } from './times.ts';
@@ -21,6 +22,10 @@ export interface Sweeper {
   tick(): Promise<void>;
   stop(): void;
 }
+
+/** Nobody will hear of this attempt any more: its log ends here. */
+const wasGivenUp = ({ state, reason }: TaskRecord): boolean =>
+  state === 'Lost' || reason === 'Poisoned' || (state === 'Ready' && reason === 'Retrying');
 
 const everyMs = 1000;
 /**
@@ -47,7 +52,7 @@ export const startSweeper = (options: SweeperOptions): Sweeper => {
       const { tasks } = await ledger.expire({ now: options.now(), graceMs, killGraceMs: times.killGraceMs });
       board.apply(tasks);
       for (const task of tasks)
-        if (task.state === 'Lost') await logs.abandon({ task: task.id, epoch: task.epoch });
+        if (wasGivenUp(task)) await logs.abandon({ task: task.id, epoch: task.epoch });
     } catch (error) {
       options.onError(error);
     } finally {

@@ -20,6 +20,9 @@ export interface LogState {
   readonly end: 'Open' | 'Complete' | 'Incomplete';
 }
 
+/** No step runs for so long: a log that has no end by then gets none (the operator ended before it could write it). */
+export const openMs = 30 * 24 * 3_600_000;
+
 /** Log bytes, apart from the ledger so that output cannot block claims. */
 export interface LogStore {
   /**
@@ -37,7 +40,7 @@ export interface LogStore {
   raw(ref: AttemptRef, options?: { stream?: StreamName }): AsyncIterable<Uint8Array>;
   /** Called after each commit with the attempts that grew or ended; returns the unsubscribe function. */
   onCommit(listener: (refs: readonly AttemptRef[]) => void): () => void;
-  /** Removes whole day files whose attempts have all ended before this. */
+  /** Removes whole days whose attempts have all ended before this, or began `openMs` before it and got no end. */
   prune(before: number): Promise<void>;
   close(): Promise<void>;
 }

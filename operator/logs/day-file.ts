@@ -64,7 +64,8 @@ const prepareAll = (db: DatabaseSync) => ({
   marked: db.prepare(
     'SELECT next_line, start, open FROM checkpoints WHERE attempt = ? AND next_line <= ? ORDER BY next_line DESC, start DESC LIMIT 1',
   ),
-  young: db.prepare('SELECT id FROM attempts WHERE ended_at IS NULL OR ended_at >= ? LIMIT 1'),
+  young: db.prepare('SELECT id FROM attempts WHERE ended_at >= ? LIMIT 1'),
+  open: db.prepare('SELECT id FROM attempts WHERE ended_at IS NULL LIMIT 1'),
 });
 
 /** One UTC day's logs: those of the attempts whose first bytes came on that day. */
@@ -170,8 +171,13 @@ export class DayFile {
     for (const bytes of this.bytes(attempt, from)) yield* reader.push(bytes);
   }
 
-  /** True when no attempt in it is open or ended at or after this time. */
+  /** True when no attempt in it ended at or after this time. */
   isOlderThan(before: number): boolean {
     return this.#sql.young.get(before) === undefined;
+  }
+
+  /** True when the end of an attempt in it is not known. */
+  hasOpen(): boolean {
+    return this.#sql.open.get() !== undefined;
   }
 }

@@ -2,12 +2,15 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { attemptKey, type AttemptRef } from '@outrider/protocol';
 import { AttemptLog } from './attempt-log.ts';
+import { openMs } from './contract.ts';
 import { DayFile } from './day-file.ts';
 
 const dayFileName = /^logs-\d{4}-\d{2}-\d{2}\.db$/;
 
 /** Logs kept in memory between commits; another one is rebuilt from its last checkpoint. */
 const keptLogs = 512;
+
+const nameOf = (now: number): string => `logs-${new Date(now).toISOString().slice(0, 10)}.db`;
 
 /** The day files of a folder, and the logs in them that are worked on. */
 export class DayFiles {
@@ -40,7 +43,7 @@ export class DayFiles {
   findOrMake(ref: AttemptRef, now: number): AttemptLog {
     const known = this.find(ref);
     if (known !== undefined) return known;
-    const name = `logs-${new Date(now).toISOString().slice(0, 10)}.db`;
+    const name = nameOf(now);
     const day = this.#days.get(name) ?? this.#open(name);
     return this.#keep(new AttemptLog(ref, day, day.insert(ref)));
   }
@@ -59,10 +62,10 @@ export class DayFiles {
     for (const day of this.#days.values()) day.rollback();
   }
 
-  /** Removes the files whose attempts have all ended before this. */
+  /** As `LogStore.prune` says. */
   prune(before: number): void {
     for (const [name, day] of this.#days) {
-      if (!day.isOlderThan(before)) continue;
+      if (!day.isOlderThan(before) || (day.hasOpen() && name >= nameOf(before - openMs))) continue;
       for (const [key, log] of this.#logs) if (log.day === day) this.#logs.delete(key);
       this.#days.delete(name);
       day.close();

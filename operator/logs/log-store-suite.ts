@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { encodeFrame, type AttemptRef, type StreamName } from '@outrider/protocol';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { LogStore } from './contract.ts';
+import { openMs, type LogStore } from './contract.ts';
 import { expected, frames, noon, ref, sha256 } from './test-frames.ts';
 
 /** A place for logs that is empty at the start of each test. */
@@ -291,5 +291,10 @@ export const describeLogStore = (makePlace: () => Promise<LogPlace>): void => {
     expect(await store.state(ref)).toEqual({ offset: 0, lines: 0, end: 'Open' });
     expect(await place.days()).toEqual([]);
     expect(await append(0, bytes)).toEqual({ ...ref, offset: bytes.length });
+    // Got no end in so long that none will come.
+    await store.prune(now + openMs - 1);
+    expect(await place.days()).toHaveLength(1);
+    await store.prune(now + 2 * openMs);
+    expect(await place.days()).toEqual([]);
   });
 };

@@ -11,6 +11,8 @@ import { createStatusWriter } from '@outrider/operator/kube/status-writer';
 import { newRun, newTask } from '@outrider/operator/ledger/invariants/builders';
 import type { Ledger, Speaker } from '@outrider/operator/ledger/ledger';
 import { openSqliteLedger } from '@outrider/operator/ledger/sqlite/open';
+import type { LogStore } from '@outrider/operator/logs/contract';
+import { openSqliteLogStore } from '@outrider/operator/logs/open';
 import { Footprint } from '../servers/footprint.ts';
 import { waitFor } from '../servers/wait.ts';
 import { useNamespace } from './cluster.ts';
@@ -29,11 +31,13 @@ const now = Date.now();
 const by: Speaker = { clientId: 'key-1', runnerName: 'edge', session: 'session-1' };
 
 let ledger: Ledger;
+let logs: LogStore;
 let controller: Controller;
 const startReconciler = (): Controller =>
   startDecisionReconciler({
     ...startCaches(client, namespace, stop.signal),
     ledger,
+    logs,
     board: new Board(),
     status,
     events,
@@ -43,6 +47,7 @@ const startReconciler = (): Controller =>
 
 beforeAll(async () => {
   ledger = await openSqliteLedger({ file: join(footprint.subfolder('ledger'), 'ledger.db') });
+  logs = await openSqliteLogStore({ dir: footprint.subfolder('logs') });
   await ledger.openSession({ by, inventory: [], now, leaseExpiresAt: now + 90_000 });
   controller = startReconciler();
 });
@@ -52,6 +57,7 @@ afterAll(async () => {
   await events.stop();
   stop.abort();
   await ledger.close();
+  await logs.close();
   await footprint.end();
 });
 
@@ -126,6 +132,7 @@ test.each([
     observedGeneration: 1,
   });
   expect(await stateOf(name)).toBe(state);
+  expect((await logs.state({ task: `task-${name}`, epoch: 1 })).end).toBe('Incomplete');
   const [record] = await ledger.listAudit({ limit: 1, object: `Run/${run.metadata.uid}` });
   expect(record).toMatchObject({
     actor: 'admin',

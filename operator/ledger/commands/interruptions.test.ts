@@ -84,6 +84,18 @@ describe('a process that dies', () => {
     });
   });
 
+  test('ten minutes after it took a task up did not die of that task', async () => {
+    await scene.begin();
+    await scene.start();
+    await restartAs('23');
+    scene.now += 10 * 60_000;
+    await restartAs('24');
+    await restartAs('25');
+    expect(await scene.task()).toMatchObject({ state: 'Running', crashes: 2 });
+    await restartAs('26');
+    expect(await scene.task()).toMatchObject({ state: 'Failed', reason: 'Poisoned' });
+  });
+
   test('is not told by a session that the same process opens again, nor by one that brings the result', async () => {
     await scene.begin();
     await scene.start();

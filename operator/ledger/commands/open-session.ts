@@ -14,7 +14,7 @@ import { endAttempt, endOpenAttempts, readAttempt, updateAttempt } from './attem
 import { Changes, findTask } from './changes.ts';
 import { settleLock } from './locks.ts';
 import { readMeta } from './meta.ts';
-import { isPoisoned, poisonedMessage, withCrash } from './policies.ts';
+import { isPoisoned, poisonedMessage, steadyMs, withCrash } from './policies.ts';
 import { settle } from './probes.ts';
 import { mayVouch, vouch } from './recovered.ts';
 import { supersedeSessions } from './sessions.ts';
@@ -121,17 +121,22 @@ const heldBy = (tx: Tx, by: Speaker): Promise<readonly TaskRow[]> =>
     .orderBy('id')
     .execute();
 
+/** The process that has died had held this for so long that the task is not what ended it. */
+const outlived = (row: TaskRow, openedAt: Millis, now: Millis): boolean =>
+  (row.unknown_since ?? now) - Math.max(openedAt, row.claimed_at ?? now) >= steadyMs;
+
 /**
  * The process that held these has died. What has its result in the journal ended well; a task that three processes did not
  * survive is not given to a fourth.
+ * @param openedAt When the session of that process was opened.
  */
-const countCrashes = async (changes: Changes, command: OpenSession): Promise<void> => {
+const countCrashes = async (changes: Changes, command: OpenSession, openedAt: Millis): Promise<void> => {
   const { tx, now } = changes;
   const finished = new Set(
     command.inventory.filter(({ state }) => state === 'Finished').map(({ task }) => task),
   );
   for (const row of await heldBy(tx, command.by)) {
-    if (row.state === 'Offered' || finished.has(row.id)) continue;
+    if (row.state === 'Offered' || finished.has(row.id) || outlived(row, openedAt, now)) continue;
     const crash = withCrash(row);
     if (!isPoisoned(crash)) {
       await changes.move(row, crash, 'Crash');
@@ -157,7 +162,7 @@ export const openSession = async (
   const meta = await readMeta(tx);
   const { replaced } = await supersedeSessions(tx, by, { now, hello });
   const changes = new Changes(tx, now);
-  if (replaced) await countCrashes(changes, command);
+  if (replaced !== undefined) await countCrashes(changes, command, replaced);
   const kept = new Set<string>();
   const answers: InventoryAnswer[] = [];
   const ahead: AttemptRef[] = [];

@@ -19,6 +19,8 @@ const probeMarginMs = hour;
 const maxBackoffMs = 5 * minute;
 /** Attempts that verify scripts may have found not done before a person has to look. */
 export const maxVerified = 10;
+/** A process that dies later with a task in hand did not die of it: runners are upgraded under steps that take hours. */
+export const steadyMs = 10 * minute;
 /** Added to the epoch of a restored task that nobody vouched for: more attempts than can have been made since the copy. */
 export const restoredEpochs = 1000;
 

@@ -34,34 +34,36 @@ export const requireSpeaker = async (tx: Tx, by: Speaker): Promise<void> => {
   if (problem !== undefined) throw new OutriderError(problem);
 };
 
-/**
- * When the process behind the key's current session started, by its own word; undefined when it has none, or said nothing.
- */
-const currentProcess = async (tx: Tx, clientId: string): Promise<string | undefined> => {
+/** The key's current session, and when the process behind it started, by its own word. */
+const currentSession = async (
+  tx: Tx,
+  clientId: string,
+): Promise<{ openedAt: Millis; process: string | undefined } | undefined> => {
   const row = await tx.sql
     .selectFrom('sessions')
-    .select('hello')
+    .select(['opened_at', 'hello'])
     .where('client_id', '=', clientId)
     .where('superseded_at', 'is', null)
     .executeTakeFirst();
-  const hello: SessionHello | undefined = row?.hello ? JSON.parse(row.hello) : undefined;
-  return hello?.startedAt;
+  if (row === undefined) return undefined;
+  const hello: SessionHello | undefined = row.hello === null ? undefined : JSON.parse(row.hello);
+  return { openedAt: row.opened_at, process: hello?.startedAt };
 };
 
 /**
  * Makes this the key's current session. A superseded session never comes back; the current one may be opened again (a lost
  * answer).
- * @returns Whether the process behind the key's session before has been replaced by another one.
+ * @returns When the key's session before was opened, if another process has taken the place of the one behind it.
  * @throws OutriderError SessionSuperseded; SessionUnknown when the id is another key's.
  */
 export const supersedeSessions = async (
   tx: Tx,
   by: Speaker,
   at: { now: Millis; hello: SessionHello | undefined },
-): Promise<{ replaced: boolean }> => {
+): Promise<{ replaced: Millis | undefined }> => {
   await tx.lock(`session/${by.clientId}`);
   const problem = await speakerProblem(tx, by);
-  if (problem === undefined) return { replaced: false };
+  if (problem === undefined) return { replaced: undefined };
   const { now, hello } = at;
   const taken = await tx.sql
     .selectFrom('sessions')
@@ -69,7 +71,7 @@ export const supersedeSessions = async (
     .where('session', '=', by.session)
     .executeTakeFirst();
   if (taken !== undefined) throw new OutriderError(problem);
-  const before = await currentProcess(tx, by.clientId);
+  const before = await currentSession(tx, by.clientId);
   await tx.sql
     .updateTable('sessions')
     .set({ superseded_at: now })
@@ -86,7 +88,8 @@ export const supersedeSessions = async (
       hello: hello === undefined ? null : JSON.stringify(hello),
     })
     .execute();
-  return { replaced: before !== undefined && hello !== undefined && before !== hello.startedAt };
+  const isOther = before?.process !== undefined && hello !== undefined && before.process !== hello.startedAt;
+  return { replaced: isOther ? before.openedAt : undefined };
 };
 
 export const readSession = async (tx: Tx, session: string): Promise<SessionRecord | undefined> => {

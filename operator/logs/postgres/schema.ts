@@ -1,4 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
+import { openMs } from '../contract.ts';
 
 /** Chosen once for Outrider's log tables; who holds it may change them. */
 export const schemaLock = 7_164_002;
@@ -81,7 +82,7 @@ export const createDay = (pool: Pool, day: number): Promise<void> =>
 export const dayOf = (now: number): number =>
   Number(new Date(now).toISOString().slice(0, 10).replaceAll('-', ''));
 
-/** Removes the day's bytes, unless an attempt in it is open or ended at or after `before`. */
+/** Removes the day's bytes, unless an attempt in it keeps them. */
 const dropDay = (pool: Pool, day: number, before: number): Promise<void> =>
   transaction(pool, async (client) => {
     await client.query('SELECT pg_advisory_xact_lock($1)', [schemaLock]);
@@ -90,19 +91,19 @@ const dropDay = (pool: Pool, day: number, before: number): Promise<void> =>
       'SELECT ended_at FROM log_attempts WHERE day = $1 ORDER BY task, epoch FOR UPDATE',
       [day],
     );
-    if (rows.some(({ ended_at: at }) => at === null || at >= before)) return;
+    if (rows.some(({ ended_at: at }) => (at === null ? day >= dayOf(before - openMs) : at >= before))) return;
     await client.query(
       `DROP TABLE IF EXISTS log_chunks_${day}; DROP TABLE IF EXISTS log_checkpoints_${day};`,
     );
     await client.query('DELETE FROM log_attempts WHERE day = $1', [day]);
   });
 
-/** Days whose attempts have all ended before. */
+/** As `LogStore.prune` says. */
 export const dropDays = async (pool: Pool, before: number): Promise<void> => {
   const { rows } = await pool.query<{ day: number }>(
     `SELECT day FROM log_attempts GROUP BY day
-     HAVING bool_and(ended_at IS NOT NULL AND ended_at < $1) ORDER BY day`,
-    [before],
+     HAVING bool_and(CASE WHEN ended_at IS NULL THEN day < $2 ELSE ended_at < $1 END) ORDER BY day`,
+    [before, dayOf(before - openMs)],
   );
   for (const { day } of rows) await dropDay(pool, day, before);
 };
