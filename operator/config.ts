@@ -63,7 +63,10 @@ const flags = {
   'poll-time': ['20s', 'How long a poll of a runner is held; at most a third of the lease.'],
   'offer-time': ['10s', 'How long an offer stands before the work goes back to the queue.'],
   'unknown-grace': ['15m', "How long a lost attempt stays Unknown before its step's onLost acts."],
-  'kill-grace': ['30s', 'From the end of a lease to a retry: until then the runner has ended its own work.'],
+  'kill-grace': [
+    '30s',
+    'From the end of a lease to a retry: until then the runner has ended its own work, which takes up to 10 s.',
+  ],
   'online-time': ['45s', 'Silence after which a runner is Degraded.'],
   'offline-time': ['2m', 'Silence after which a runner is Offline.'],
   'settle-time': ['30s', 'How long runners may take to come back after a start of the operator.'],
