@@ -1,6 +1,6 @@
 import { waitFor } from '../servers/wait.ts';
 import { processWith } from './processes.ts';
-import { shortTimes, type Site } from './site.ts';
+import type { Site } from './site.ts';
 
 /** Something that breaks, and how it comes back. */
 export interface Fault {
@@ -20,7 +20,7 @@ const pass = async (ms: number): Promise<void> => {
 
 const briefMs = 2500;
 /** The lease has run out by then, and the sweep has seen it. */
-const longMs = shortTimes.leaseMs + 3000;
+const beyondLease = ({ times }: Site): number => times.leaseMs + 3000;
 const longerThanLease = 'longer than its lease';
 
 const exits = async (what: { running(): boolean; readonly name: string }): Promise<void> => {
@@ -49,7 +49,7 @@ const operatorFrozen: Fault = {
   name: `SIGSTOP ${longerThanLease}, SIGCONT`,
   strike: async (site) => {
     site.stack.operator.process.signal('SIGSTOP');
-    await pass(longMs);
+    await pass(beyondLease(site));
   },
   mend: (site) => site.thawOperator(),
 };
@@ -76,7 +76,7 @@ const runnerFrozen: Fault = {
   name: `SIGSTOP ${longerThanLease}, SIGCONT`,
   strike: async (site) => {
     site.runner.process.signal('SIGSTOP');
-    await pass(longMs);
+    await pass(beyondLease(site));
   },
   mend: async (site) => site.runner.process.signal('SIGCONT'),
 };
@@ -84,11 +84,11 @@ const runnerFrozen: Fault = {
 const lineFault = (
   line: 'operatorLine' | 'targetLine',
   kind: 'drop' | 'reset',
-  ms: number,
+  ms: number | ((site: Site) => number),
 ): Pick<Fault, 'strike' | 'mend'> => ({
   strike: async (site) => {
     await site[line].fail(kind);
-    await pass(ms);
+    await pass(typeof ms === 'number' ? ms : ms(site));
   },
   mend: (site) => site[line].heal(),
 });
@@ -103,7 +103,7 @@ const lineCut: Fault = {
 const lineCutLong: Fault = {
   component: toOperator,
   name: `packets dropped ${longerThanLease}`,
-  ...lineFault('operatorLine', 'drop', longMs),
+  ...lineFault('operatorLine', 'drop', beyondLease),
 };
 const lineReset: Fault = {
   component: toOperator,
@@ -113,7 +113,7 @@ const lineReset: Fault = {
 const targetCut: Fault = {
   component: toTarget,
   name: 'packets dropped for 9 s',
-  ...lineFault('targetLine', 'drop', longMs),
+  ...lineFault('targetLine', 'drop', 9000),
 };
 const targetReset: Fault = {
   component: toTarget,

@@ -1,33 +1,14 @@
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { faults, type Fault } from './faults.ts';
-import { cell, type Observed } from './harness.ts';
+import { cell } from './harness.ts';
 import { moments, type Moment } from './moments.ts';
 import { Site } from './site.ts';
+import { strike } from './strike.ts';
 
 const site = new Site();
 beforeAll(() => site.start());
 beforeEach(() => site.restore());
 afterAll(() => site.stop());
-
-const strike = async (moment: Moment, fault: Fault): Promise<Observed> => {
-  const held = await moment.reach(site);
-  await fault.strike(site);
-  if (fault.mendsAfterRelease !== true) await fault.mend(site);
-  await held.release();
-  if (fault.mendsAfterRelease === true) await fault.mend(site);
-  const run = await site.stack.waitForEnd(held.name, 90_000);
-  const { expected, witness } = held;
-  const isAgain = run.status?.conditions?.some(({ reason }) => reason === 'AlreadyRan') === true;
-  const logDigest = expected.logDigest();
-  return {
-    result: isAgain ? 'AlreadyRan' : site.resultOf(run),
-    expectedResult: expected.result,
-    executions: witness.executions(),
-    expectedExecutions: expected.executions,
-    ...(logDigest === undefined ? {} : { logEqual: (await site.logDigest(held.name)) === logDigest }),
-    left: await site.leftovers(held.name),
-  };
-};
 
 const all: readonly Moment[] = Object.values(moments);
 const onTarget: readonly Moment[] = [
@@ -69,7 +50,7 @@ for (const [fault, struck] of plan) {
     const isQuick = quick.some(([itsFault, itsMoment]) => itsFault === fault && itsMoment === moment);
     const { component, name } = fault;
     cell({ component, moment: moment.name, fault: name, times: 'Short', quick: isQuick }, () =>
-      strike(moment, fault),
+      strike(site, moment, fault),
     );
   }
 }

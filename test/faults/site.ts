@@ -12,8 +12,16 @@ import { waitFor } from '../servers/wait.ts';
 import { createLine, type Line } from './line.ts';
 import { descendants } from './processes.ts';
 
+export interface SiteTimes {
+  readonly leaseMs: number;
+  readonly flags: readonly string[];
+}
+
+/** As the operator is shipped. */
+export const productionTimes: SiteTimes = { leaseMs: 90_000, flags: [] };
+
 /** Leases of seconds, so that a fault can outlast one; everything else in proportion to the defaults. */
-export const shortTimes = {
+export const shortTimes: SiteTimes = {
   leaseMs: 6000,
   flags: Object.entries({
     lease: '6s',
@@ -40,6 +48,7 @@ export interface Subject {
  */
 export class Site {
   readonly stack = new Stack();
+  readonly times: SiteTimes;
   #netns: Netns | undefined;
   #ssh: SshTarget | undefined;
   #runner: RemoteRunner | undefined;
@@ -48,7 +57,11 @@ export class Site {
   /** Spools that were there before. */
   readonly #foreign = new Set(spools());
 
-  async start(flags: readonly string[] = shortTimes.flags): Promise<void> {
+  constructor(times: SiteTimes = shortTimes) {
+    this.times = times;
+  }
+
+  async start(flags: readonly string[] = this.times.flags): Promise<void> {
     const { stack } = this;
     const netns = await createNetns({ footprint: stack.footprint, name: 'outrider-faults' });
     this.#netns = netns;
@@ -195,9 +208,11 @@ export class Site {
   }
 }
 
-/** Private folders of scripts on the target, which is this machine. */
+/** Private folders of scripts on the target, which is this machine: named by the SHA-256 of their task. */
 const spools = (): string[] =>
-  existsSync('/dev/shm') ? readdirSync('/dev/shm').filter((name) => name.startsWith('outrider.')) : [];
+  existsSync('/dev/shm')
+    ? readdirSync('/dev/shm').filter((name) => /^outrider-[0-9a-f]{32}$/.test(name))
+    : [];
 
 export const sizeOf = (file: string): number => (existsSync(file) ? statSync(file).size : 0);
 

@@ -1,0 +1,25 @@
+import type { Fault } from './faults.ts';
+import type { Observed } from './harness.ts';
+import type { Moment } from './moments.ts';
+import type { Site } from './site.ts';
+
+/** Brings an attempt to the moment, lets the fault strike, and looks at what became of it. */
+export const strike = async (site: Site, moment: Moment, fault: Fault): Promise<Observed> => {
+  const held = await moment.reach(site);
+  await fault.strike(site);
+  if (fault.mendsAfterRelease !== true) await fault.mend(site);
+  await held.release();
+  if (fault.mendsAfterRelease === true) await fault.mend(site);
+  const run = await site.stack.waitForEnd(held.name, 90_000);
+  const { expected, witness } = held;
+  const isAgain = run.status?.conditions?.some(({ reason }) => reason === 'AlreadyRan') === true;
+  const logDigest = expected.logDigest();
+  return {
+    result: isAgain ? 'AlreadyRan' : site.resultOf(run),
+    expectedResult: expected.result,
+    executions: witness.executions(),
+    expectedExecutions: expected.executions,
+    ...(logDigest === undefined ? {} : { logEqual: (await site.logDigest(held.name)) === logDigest }),
+    left: await site.leftovers(held.name),
+  };
+};
