@@ -73,10 +73,8 @@ const checkName = async (
   token: RegistrationTokenRecord,
   name: string,
 ): Promise<void> => {
-  const others = (await options.ledger.listRunnerIdentities()).filter(
-    (other) => other.namespace === token.namespace && other.name === name && other.revokedAt === null,
-  );
-  const foreign = others.find((other) => other.local !== token.local);
+  const others = await options.ledger.listRunnerIdentities({ namespace: token.namespace, name });
+  const foreign = others.find((other) => other.revokedAt === null && other.local !== token.local);
   if (!foreign) return;
   throw new OutriderError({
     code: 'RunnerNameTaken',

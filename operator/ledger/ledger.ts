@@ -241,7 +241,7 @@ export interface Ledger {
   >;
   putRunnerIdentity(record: RunnerIdentityRecord): Promise<void>;
   readRunnerIdentity(clientId: string): Promise<RunnerIdentityRecord | undefined>;
-  listRunnerIdentities(): Promise<readonly RunnerIdentityRecord[]>;
+  listRunnerIdentities(of?: { namespace: string; name: string }): Promise<readonly RunnerIdentityRecord[]>;
   revokeRunnerIdentity(command: { clientId: string; now: Millis }): Promise<void>;
 
   audit(record: AuditRecord): Promise<void>;

@@ -18,8 +18,7 @@ export const watchRevocations = (options: RevocationsOptions): (() => void) => {
   const { runners, ledger, revoke } = options;
   const refuse = async ({ namespace, name }: Runner['metadata']): Promise<void> => {
     try {
-      for (const known of await ledger.listRunnerIdentities())
-        if (known.namespace === namespace && known.name === name) revoke(known.clientId);
+      for (const { clientId } of await ledger.listRunnerIdentities({ namespace, name })) revoke(clientId);
     } catch (error) {
       options.onError(error);
     }

@@ -43,7 +43,12 @@ test('refuses every key of the runner, in the ledger before live, and no key of 
   const keys = await revokeRunner(
     {
       ledger: {
-        listRunnerIdentities: () => Promise.resolve(identities),
+        listRunnerIdentities: (of) =>
+          Promise.resolve(
+            identities.filter(
+              ({ namespace, name }) => of === undefined || (namespace === of.namespace && name === of.name),
+            ),
+          ),
         revokeRunnerIdentity: ({ clientId, now }) =>
           Promise.resolve(void done.push(`ledger ${clientId} ${now}`)),
         audit: ({ action, object, details }) =>
@@ -65,15 +70,16 @@ test('refuses every key of the runner, in the ledger before live, and no key of 
   ]);
 });
 
-test('reads the keys of all runners at most every 5 s, and again after a failure', async () => {
+test('reads the keys of all runners every 5 s at most, 10,000 of them every 50 s, and again after a failure', async () => {
   let reads = 0;
   let now = 0;
   let broken = false;
+  let keys = [identity('key-1')];
   const identities = createRunnerIdentities(
     {
       listRunnerIdentities: () => {
         reads++;
-        return broken ? Promise.reject(new Error('locked')) : Promise.resolve([identity('key-1')]);
+        return broken ? Promise.reject(new Error('locked')) : Promise.resolve(keys);
       },
     },
     () => now,
@@ -87,4 +93,7 @@ test('reads the keys of all runners at most every 5 s, and again after a failure
   broken = false;
   expect(await identities.of('payments', 'edge-1')).toHaveLength(1);
   expect(reads).toBe(3);
+  keys = Array.from({ length: 10_000 }, (_, i) => identity(`key-${i}`));
+  for (now = 10_000; now < 60_000; now += 1000) await identities.of('payments', 'edge-1');
+  expect(reads).toBe(4);
 });

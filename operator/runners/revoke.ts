@@ -18,10 +18,8 @@ export const revokeRunner = async (
   at: { readonly live: readonly LiveRunner[]; readonly now: number },
 ): Promise<readonly string[]> => {
   const { namespace, name } = runner.metadata;
-  const identities = await ledger.listRunnerIdentities();
-  const usable = identities.filter(
-    (known) => known.namespace === namespace && known.name === name && known.revokedAt === null,
-  );
+  const identities = await ledger.listRunnerIdentities({ namespace, name });
+  const usable = identities.filter((known) => known.revokedAt === null);
   for (const { clientId } of usable) {
     await ledger.revokeRunnerIdentity({ clientId, now: at.now });
     await ledger.audit({

@@ -63,7 +63,12 @@ beforeAll(() => {
     runners: caches.runners,
     directory,
     ledger: {
-      listRunnerIdentities: () => Promise.resolve(identities),
+      listRunnerIdentities: (of) =>
+        Promise.resolve(
+          identities.filter(
+            ({ namespace, name }) => of === undefined || (namespace === of.namespace && name === of.name),
+          ),
+        ),
       revokeRunnerIdentity: ({ clientId, now }) => {
         identities = identities.map((known) =>
           known.clientId === clientId ? { ...known, revokedAt: now } : known,

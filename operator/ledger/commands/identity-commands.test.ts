@@ -58,6 +58,9 @@ test('an identity that is put again keeps its registration time and its revocati
   const expected = { ...identity, requestedTags: ['ssh'], revokedAt: 7 };
   expect(await ledger.readRunnerIdentity('key-1')).toEqual(expected);
   expect(await ledger.listRunnerIdentities()).toEqual([expected]);
+  const { namespace, name } = identity;
+  expect(await ledger.listRunnerIdentities({ namespace, name })).toEqual([expected]);
+  expect(await ledger.listRunnerIdentities({ namespace, name: 'another' })).toEqual([]);
   expect(await ledger.readRunnerIdentity('key-2')).toBeUndefined();
 });
 

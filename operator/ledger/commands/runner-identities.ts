@@ -39,14 +39,19 @@ export const readRunnerIdentity = async (
   return row === undefined ? undefined : toIdentity(row);
 };
 
-/** Revoked ones too, in the order of their registration. */
-export const listRunnerIdentities = async (tx: Tx): Promise<readonly RunnerIdentityRecord[]> => {
-  const rows = await tx.sql
+/** Of all runners, or of one. Revoked ones too, in the order of their registration. */
+export const listRunnerIdentities = async (
+  tx: Tx,
+  of?: { namespace: string; name: string },
+): Promise<readonly RunnerIdentityRecord[]> => {
+  const all = tx.sql
     .selectFrom('runner_identities')
     .selectAll()
     .orderBy('registered_at')
-    .orderBy('client_id')
-    .execute();
+    .orderBy('client_id');
+  const asked =
+    of === undefined ? all : all.where('namespace', '=', of.namespace).where('name', '=', of.name);
+  const rows = await asked.execute();
   return rows.map(toIdentity);
 };
 
