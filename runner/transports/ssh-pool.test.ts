@@ -91,6 +91,22 @@ describe('a pool of connections', () => {
     expect([leased.connection.open, pool.size]).toEqual([false, 0]);
   });
 
+  test('keeps a few unused connections, those that were used last', async () => {
+    const pool = new SshPool({ maxIdle: 2 });
+    const use = async (user: string): Promise<LeasedChannel> => {
+      const leased = await pool.exec({ namespace: 'a' }, { ...options, user }, 'x');
+      await finish(leased);
+      return leased;
+    };
+    const first = await use('first');
+    const second = await use('second');
+    expect((await use('first')).reused).toBe(true);
+    await use('third');
+    await second.connection.closed;
+    expect([first.connection.open, pool.size]).toEqual([true, 2]);
+    pool.close();
+  });
+
   test('replaces a kept connection that has died', async () => {
     const pool = new SshPool();
     const first = await pool.exec({ namespace: 'a' }, options, 'x');

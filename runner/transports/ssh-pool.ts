@@ -10,6 +10,8 @@ export interface PoolKey {
 export interface PoolOptions {
   /** Time that an unused connection is kept. Default: 60,000 ms. */
   readonly idleMs?: number;
+  /** Unused connections that are kept at most; beyond that the one that has rested longest goes. Default: 64. */
+  readonly maxIdle?: number;
   /** Channels for work on one connection. Default: 8, of the 10 that sshd's MaxSessions permits. */
   readonly channels?: number;
   readonly connect?: (options: SshOptions) => Promise<SshConnection>;
@@ -37,11 +39,15 @@ export interface LeasedChannel {
 export class SshPool {
   readonly #slots = new Map<string, Slot[]>();
   readonly #idleMs: number;
+  readonly #maxIdle: number;
+  /** Unused ones and what they are kept under, in the order in which they came to rest. */
+  readonly #resting = new Map<Slot, string>();
   readonly #channels: number;
   readonly #connect: (options: SshOptions) => Promise<SshConnection>;
 
   constructor(options: PoolOptions = {}) {
     this.#idleMs = options.idleMs ?? 60_000;
+    this.#maxIdle = options.maxIdle ?? 64;
     this.#channels = options.channels ?? 8;
     this.#connect = options.connect ?? connectSsh;
   }
@@ -111,6 +117,7 @@ export class SshPool {
       slot.connection.end();
     }
     this.#slots.clear();
+    this.#resting.clear();
   }
 
   async #start(
@@ -135,6 +142,7 @@ export class SshPool {
   #take(id: string): Slot | undefined {
     const slot = this.#slots.get(id)?.find((each) => each.connection.open && each.users < this.#channels);
     if (slot === undefined) return undefined;
+    this.#resting.delete(slot);
     clearTimeout(slot.idle);
     slot.users++;
     return slot;
@@ -147,14 +155,21 @@ export class SshPool {
 
   #release(id: string, slot: Slot): void {
     slot.users--;
-    if (slot.users > 0) return;
-    slot.idle = setTimeout(() => {
-      this.#drop(id, slot);
-      slot.connection.end();
-    }, this.#idleMs).unref();
+    if (slot.users > 0 || !slot.connection.open) return;
+    slot.idle = setTimeout(() => this.#end(id, slot), this.#idleMs).unref();
+    this.#resting.set(slot, id);
+    if (this.#resting.size <= this.#maxIdle) return;
+    const [longest] = this.#resting;
+    if (longest !== undefined) this.#end(longest[1], longest[0]);
+  }
+
+  #end(id: string, slot: Slot): void {
+    this.#drop(id, slot);
+    slot.connection.end();
   }
 
   #drop(id: string, slot: Slot): void {
+    this.#resting.delete(slot);
     clearTimeout(slot.idle);
     const rest = (this.#slots.get(id) ?? []).filter((each) => each !== slot);
     if (rest.length === 0) this.#slots.delete(id);
