@@ -7,6 +7,9 @@ import { repositoryRoot } from '../servers/paths.ts';
 /** The last commit whose runner and operator speak version 1 of the runner protocol. */
 export const lastOfVersion1 = 'f0af4f13';
 
+/** The first commit whose runner and operator speak version 2, which is frozen since. */
+export const firstOfVersion2 = '28b901b';
+
 const scope = '@outrider';
 
 /** Third parties' packages as they are here, and the workspaces as they are there. */

@@ -49,8 +49,9 @@ export class Stack {
     await this.controlPlane.mustKubectl(['create', 'namespace', this.namespace]);
   }
 
-  async restartOperator(): Promise<void> {
-    this.#operator = await this.operator.restart();
+  /** @param program Path of another build. */
+  async restartOperator(program?: string): Promise<void> {
+    this.#operator = await this.operator.restart(program);
   }
 
   async stop(): Promise<void> {

@@ -69,6 +69,8 @@ export interface OperatorOptions {
   readonly flags?: readonly string[];
   /** postgres://…, which goes by environment. Default: SQLite in the data folder. */
   readonly ledgerUrl?: string;
+  /** Path of another build. Default: the shipped bundle. */
+  readonly program?: string;
 }
 
 /** A running operator: the shipped bundle under its own ServiceAccount's token, outside the cluster. */
@@ -79,8 +81,8 @@ export interface Operator {
   readonly dataDir: string;
   readonly kubeconfig: string;
   readonly process: ServerProcess;
-  /** Starts it again with the same data and ports, after `process` has ended. */
-  restart(): Promise<Operator>;
+  /** Starts it again with the same data and ports, after `process` has ended; perhaps with another build. */
+  restart(program?: string): Promise<Operator>;
 }
 
 interface OperatorPlace {
@@ -113,7 +115,7 @@ async function launch(options: OperatorOptions, place: OperatorPlace): Promise<O
     name,
     command: process.execPath,
     args: [
-      bundle('operator', 'outrider-operator.js'),
+      options.program ?? bundle('operator', 'outrider-operator.js'),
       ...flagsOf({
         namespace: systemNamespace,
         identity: place.identity,
@@ -141,8 +143,11 @@ async function launch(options: OperatorOptions, place: OperatorPlace): Promise<O
     dataDir,
     kubeconfig,
     process: started,
-    restart: () =>
-      launch(options, { ...place, ...(front ? { identity: nextIdentity(place.identity) } : {}) }),
+    restart: (program = options.program) =>
+      launch(
+        { ...options, ...(program === undefined ? {} : { program }) },
+        { ...place, ...(front ? { identity: nextIdentity(place.identity) } : {}) },
+      ),
   };
 }
 
@@ -211,13 +216,16 @@ export interface RunnerOptions {
   readonly exec?: readonly string[];
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Path of another build. Default: the shipped bundle. */
+  readonly program?: string;
 }
 
 /** A running runner: the shipped bundle, with a state folder of its own that outlives restarts. */
 export interface RemoteRunner {
   readonly stateDir: string;
   readonly process: ServerProcess;
-  restart(): Promise<RemoteRunner>;
+  /** Perhaps with another build. */
+  restart(program?: string): Promise<RemoteRunner>;
 }
 
 export async function startRunner(options: RunnerOptions): Promise<RemoteRunner> {
@@ -225,7 +233,7 @@ export async function startRunner(options: RunnerOptions): Promise<RemoteRunner>
   const command = [
     ...(options.exec ?? []),
     process.execPath,
-    bundle('runner', 'outrider-runner.js'),
+    options.program ?? bundle('runner', 'outrider-runner.js'),
     'run',
     '--state-dir',
     stateDir,
@@ -240,5 +248,7 @@ export async function startRunner(options: RunnerOptions): Promise<RemoteRunner>
     args: command.slice(1),
     env: { OUTRIDER_RUNNER_TOKEN: options.token, ...options.env },
   });
-  return { stateDir, process: started, restart: () => startRunner(options) };
+  const restart = (program = options.program): Promise<RemoteRunner> =>
+    startRunner({ ...options, ...(program === undefined ? {} : { program }) });
+  return { stateDir, process: started, restart };
 }
