@@ -103,7 +103,7 @@ function mismatch(policy: HostKeyPolicy, key: Buffer, expected: string): Outride
     code: 'HostKeyMismatch',
     message: `${where(policy)} answered with host key ${fingerprintOf(key)} (${keyType(key)}), but ${expected} is expected. Nothing was sent to it.`,
     action:
-      'If the server was set up anew, have its administrator confirm the fingerprint and change the pinned host key; otherwise somebody may be answering in its place.',
+      'If the server was set up anew, have its administrator confirm the fingerprint and set it as hostKey of the target, which goes before all else; otherwise somebody may be answering in its place.',
     details: { seen: fingerprintOf(key), expected },
   });
 }

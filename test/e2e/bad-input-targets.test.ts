@@ -176,7 +176,7 @@ describe('ssh', () => {
       reason: 'HostKeyMismatch',
       message:
         `127.0.0.1:${port} answered with host key ${other.hostKeyFingerprint} (ssh-ed25519), but ${before} is expected. Nothing was sent to it. ` +
-        'If the server was set up anew, have its administrator confirm the fingerprint and change the pinned host key; otherwise somebody may be answering in its place.',
+        'If the server was set up anew, have its administrator confirm the fingerprint and set it as hostKey of the target, which goes before all else; otherwise somebody may be answering in its place.',
     });
   });
 });

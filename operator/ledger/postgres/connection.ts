@@ -98,10 +98,10 @@ const kyselyOn = (client: pg.Client): Kysely<Tables> => {
 /** An answered commit survives a crash of the server even where the database's own setting says otherwise. */
 const durable = `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')`;
 
-/** @throws what the server said, StandbyError. */
 /** The driver keeps these to itself. */
 type Internals = pg.Client & { readonly processID: number; readonly connection: { readonly stream: Duplex } };
 
+/** @throws what the server said, StandbyError. */
 const openSession = async (client: pg.Client, what: string): Promise<Origin> => {
   await client.connect();
   const [{ rows }] = await Promise.all([client.query<OriginRow>(originSql), client.query(durable)]);
