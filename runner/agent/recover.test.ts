@@ -94,6 +94,33 @@ test('work that outlives the runner is taken up again, from where its log ends',
   expectDrained(await bench.drain());
 });
 
+test.each([true, false])(
+  'what work that had ended may have left on its target is removed, and its result told whatever comes of that (%s)',
+  async (done) => {
+    bench = await createWorkbench();
+    const handle = { host: 'web-1', pid: 4711, spool: '/dev/shm/outrider-1' };
+    await leaveBehind(async (journal) => {
+      await journal.accepted(ref('t1'), { generation: 'g1', spec });
+      await journal.started(ref('t1'), startedAt);
+      await journal.handle(ref('t1'), handle);
+      const log = await journal.sealLog(ref('t1'));
+      await journal.finished(ref('t1'), {
+        outcome: 'Failed',
+        exitCode: 7,
+        startedAt,
+        finishedAt: startedAt,
+        log,
+      });
+    });
+    await bench.start(() => Promise.resolve({}));
+    bench.host.reapResult = done;
+    await eventually(() => expect(bench.operator.results.get('t1/1')).toMatchObject({ exitCode: 7 }));
+    expect(bench.host.tidied).toEqual([{ task: 't1', handle }]);
+    expect(bench.host.entered).toEqual([]);
+    expectDrained(await bench.drain());
+  },
+);
+
 test('the key of an unknown host is the one that the operator has on record', async () => {
   bench = await createWorkbench();
   const shown = { host: 'web-1', port: 22, key: 'ssh-ed25519 AAAA' };

@@ -4,6 +4,7 @@ import {
   type InventoryItem,
   type SessionResponse,
 } from '@outrider/protocol';
+import { isReattachable } from '@outrider/nodes/contract';
 import type { ExecutionHost } from '../execution/contract.ts';
 import type { Journal, JournalledAttempt } from '../journal/contract.ts';
 import type { Attempt, Attempts } from './attempts.ts';
@@ -37,7 +38,7 @@ export interface RecoveryOptions {
   readonly host: Pick<ExecutionHost, 'reap'>;
   readonly attempts: Attempts;
   readonly results: Results;
-  readonly starter: Pick<Starter, 'release' | 'resume' | 'rerun'>;
+  readonly starter: Pick<Starter, 'release' | 'resume' | 'rerun' | 'tidy'>;
   readonly logs: LogLoop;
   readonly logger: Logger;
 }
@@ -94,6 +95,7 @@ export const createRecovery = (options: RecoveryOptions): Recovery => {
     attempt.logOffset = Math.min(logOffset, item.logLength);
     if (item.state === 'Accepted') return starter.release(attempt);
     if (item.result === undefined) return adoptStarted(attempt, item);
+    if (item.handle !== undefined && isReattachable(item.handle)) await starter.tidy(attempt, item.handle);
     results.report(attempt, item.result);
   };
 

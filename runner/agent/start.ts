@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Handle } from '@outrider/nodes/contract';
 import { OutriderError, toProblem, type TaskResult } from '@outrider/protocol';
 import type { CredentialSource } from '../secrets/credentials.ts';
 import type { ExecutionHost, LearnHostKey, Resumption } from '../execution/contract.ts';
@@ -14,6 +16,9 @@ import {
   type Results,
   type UnloggedResult,
 } from './results.ts';
+
+/** A result is not kept from the operator for longer. */
+const tidyMs = 10_000;
 
 export interface StartOptions {
   readonly journal: Journal;
@@ -41,6 +46,8 @@ export interface Starter {
   resume(attempt: Attempt, resumption: Resumption): Promise<void>;
   /** Runs what an earlier process had journalled as started, and had certainly not let go yet. */
   rerun(attempt: Attempt, startedAt: string): Promise<void>;
+  /** Removes what an earlier process may have left of an attempt whose result is journalled; for a few seconds at most. */
+  tidy(attempt: Attempt, handle: Handle): Promise<void>;
   /** Gives back what has not started. */
   release(attempt: Attempt): Promise<void>;
 }
@@ -203,6 +210,22 @@ export const createStarter = (options: StartOptions): Starter => {
     await conclude(attempt, await execute(attempt, startedAt));
   };
 
+  /** The operator gives the credential for as long as it has not recorded the result. What cannot be reached removes itself after a day. */
+  const tidy = async (attempt: Attempt, handle: Handle): Promise<void> => {
+    try {
+      const credential = await fetchCredential(attempt, AbortSignal.timeout(tidyMs));
+      const { ref, spec } = attempt;
+      const tidied = host.tidy({ ...ref, spec, ...(credential === undefined ? {} : { credential }) }, handle);
+      const isDone = await Promise.race([tidied, sleep(tidyMs, false, { ref: false })]);
+      if (!isDone) logger.warn('what was kept on the target could not be removed', { attempt: attempt.key });
+    } catch (error) {
+      logger.warn('what was kept on the target could not be removed', {
+        attempt: attempt.key,
+        ...problemFields(toProblem(error)),
+      });
+    }
+  };
+
   const start = async (attempt: Attempt): Promise<void> => {
     attempts.enter(attempt, 'Starting');
     await guard.ready();
@@ -214,6 +237,7 @@ export const createStarter = (options: StartOptions): Starter => {
     release,
     resume: (attempt, resumption) => carry(attempt, resume(attempt, resumption)),
     rerun: (attempt, startedAt) => carry(attempt, rerun(attempt, startedAt)),
+    tidy,
     start: (attempt) =>
       start(attempt).catch(async (error: unknown) => {
         logger.error('an attempt could not be carried through', {

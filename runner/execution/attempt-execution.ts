@@ -1,6 +1,7 @@
 import { OutriderError } from '@outrider/protocol';
 import type {
   ExecutorResult,
+  Handle,
   OutputOffsets,
   RunnerMachine,
   StopReason,
@@ -102,6 +103,12 @@ export class AttemptExecution {
 
   settle(): void {
     this.#settled.resolve();
+  }
+
+  /** In place of `run`, for an attempt whose result is journalled already. */
+  async tidy(handle: Handle): Promise<void> {
+    const module = await loadExecutor(await this.#ports.table, this.#request.spec.node);
+    await module.tidy?.(this.#context(), handle);
   }
 
   credit(bytes: number): void {

@@ -46,6 +46,8 @@ export interface ExecutionHost {
   settled(ref: AttemptRef): void;
   /** Ends what an earlier process of this runner left running; true when it is surely gone. */
   reap(node: string, handle: Readonly<Record<string, string | number>>): Promise<boolean>;
+  /** Removes what an attempt whose result is journalled may have left for a restart; true when that is surely done. */
+  tidy(request: ExecutionRequest, handle: Handle): Promise<boolean>;
   /** True while it has no thread: before the first work, and after a while without any. */
   readonly resting: boolean;
   /** Attempts inside. */

@@ -1,4 +1,4 @@
-import type { Executor, Reaper, Reattacher } from '@outrider/nodes/contract';
+import type { Executor, Reaper, Reattacher, Tidier } from '@outrider/nodes/contract';
 
 /** What `execute.ts` of a node type exports. */
 export interface ExecutorModule {
@@ -7,6 +7,8 @@ export interface ExecutorModule {
   readonly reap?: Reaper;
   /** Absent when its work does not outlive the runner. */
   readonly reattach?: Reattacher;
+  /** Absent when it keeps nothing for a restart. */
+  readonly tidy?: Tidier;
 }
 
 /** Node types by name; a module is loaded when a task first needs it. */

@@ -2,7 +2,7 @@ import { attemptKey, toProblem, type AttemptRef, type TaskResult } from '@outrid
 import type { Handle, RunnerMachine, StopReason } from '@outrider/nodes/contract';
 import type { Journal } from '../journal/contract.ts';
 import type { ExecutionHost, ExecutionRequest, LearnHostKey } from './contract.ts';
-import type { Answer, Question } from './messages.ts';
+import type { Answer, Question, ToWorker } from './messages.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { Thread, type Report } from './thread.ts';
 import { crashed, overdue } from './verdict.ts';
@@ -96,13 +96,21 @@ class WorkerHost implements ExecutionHost {
     this.#thread?.post({ type: 'settled', key: attemptKey(ref) });
   }
 
-  async reap(node: string, handle: Handle): Promise<boolean> {
+  reap(node: string, handle: Handle): Promise<boolean> {
+    return this.#ask((id) => ({ type: 'reap', id, node, handle }));
+  }
+
+  tidy(request: ExecutionRequest, handle: Handle): Promise<boolean> {
+    return this.#ask((id) => ({ type: 'tidy', id, request, handle }));
+  }
+
+  async #ask(question: (id: number) => ToWorker): Promise<boolean> {
     if (this.#closing.signal.aborted) return false;
     const id = (this.#lastReaper += 1);
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#reapers.set(id, resolve);
     const limit = setTimeout(() => resolve(false), this.#graceMs);
-    this.#running().post({ type: 'reap', id, node, handle });
+    this.#running().post(question(id));
     const gone = await promise;
     clearTimeout(limit);
     this.#reapers.delete(id);

@@ -43,7 +43,13 @@ export type ToWorker =
   /** So many bytes of frames were taken by the journal. */
   | { readonly type: 'credit'; readonly key: string; readonly bytes: number }
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answer }
-  | { readonly type: 'reap'; readonly id: number; readonly node: string; readonly handle: Handle };
+  | { readonly type: 'reap'; readonly id: number; readonly node: string; readonly handle: Handle }
+  | {
+      readonly type: 'tidy';
+      readonly id: number;
+      readonly request: ExecutionRequest;
+      readonly handle: Handle;
+    };
 
 export type FromWorker =
   | { readonly type: 'pong' }

@@ -54,6 +54,25 @@ const reap = async ({ id, node, handle }: Extract<ToWorker, { type: 'reap' }>): 
   post({ type: 'reaped', id, gone });
 };
 
+/** Nobody is there to be asked, or told, about an attempt that has ended. */
+const tidy = async ({ id, request, handle }: Extract<ToWorker, { type: 'tidy' }>): Promise<void> => {
+  const nothing = (): void => undefined;
+  const attempt = new AttemptExecution(request, {
+    machine,
+    table,
+    entered: nothing,
+    frames: nothing,
+    ask: () => Promise.reject(new Error('the attempt has ended')),
+    needsTime: nothing,
+    ended: nothing,
+  });
+  const gone = await attempt.tidy(handle).then(
+    () => true,
+    () => false,
+  );
+  post({ type: 'reaped', id, gone });
+};
+
 /** Also of what never entered this thread, or was ended without it. */
 const settle = (key: string): void => {
   const attempt = ended.get(key) ?? attempts.get(key);
@@ -90,6 +109,8 @@ const receive = async (message: ToWorker): Promise<void> => {
       return answered(message);
     case 'reap':
       return reap(message);
+    case 'tidy':
+      return tidy(message);
   }
 };
 

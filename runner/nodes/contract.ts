@@ -132,5 +132,11 @@ export interface LeftRunning {
  */
 export type Reattacher = (context: TaskContext, left: LeftRunning) => Promise<ExecutorResult>;
 
+/**
+ * Removes what was kept on the target for a restart of the runner, once the result is journalled: the process before may have
+ * died before it could. Nothing of the attempt runs any more; its log is closed.
+ */
+export type Tidier = (context: TaskContext, handle: Handle) => Promise<void>;
+
 /** Whether work with this handle goes on without the process that started it, and can be taken up again. */
 export const isReattachable = (handle: Handle): boolean => typeof handle['spool'] === 'string';

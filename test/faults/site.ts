@@ -191,7 +191,10 @@ export class Site {
     await waitFor('everything of the run to be gone', () => left().length === 0, { timeoutMs: 15_000 }).catch(
       () => undefined,
     );
-    return left();
+    const found = left();
+    // Told once, and not again of every cell that follows.
+    for (const spool of spools()) this.#foreign.add(spool);
+    return found;
   }
 
   /** As a table would say it: phase, reason, exit code. */

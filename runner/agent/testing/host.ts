@@ -1,5 +1,5 @@
 import { attemptKey, encodeFrame, type AttemptRef, type TaskResult } from '@outrider/protocol';
-import type { StopReason } from '@outrider/nodes/contract';
+import type { Handle, StopReason } from '@outrider/nodes/contract';
 import type { ExecutionHost, ExecutionRequest, LearnHostKey } from '../../execution/contract.ts';
 import type { Journal } from '../../journal/contract.ts';
 
@@ -79,6 +79,13 @@ export class ScriptedHost implements ExecutionHost {
 
   reap(node: string, handle: Readonly<Record<string, string | number>>): Promise<boolean> {
     this.reaped.push({ node, handle });
+    return Promise.resolve(this.reapResult);
+  }
+
+  readonly tidied: unknown[] = [];
+
+  tidy(request: ExecutionRequest, handle: Handle): Promise<boolean> {
+    this.tidied.push({ task: request.task, handle });
     return Promise.resolve(this.reapResult);
   }
 

@@ -1,10 +1,11 @@
 import { OutriderError } from '@outrider/protocol';
 import { SshPool } from '@outrider/transports/ssh-pool';
 import { attemptEnvironment, interpreterWords, MARKER, requireScript, stopResult } from '../attempt.ts';
-import type { Executor, Handle, Reattacher } from '../contract.ts';
+import type { Executor, Handle, Reattacher, Tidier } from '../contract.ts';
 import { runAttached } from './attached.ts';
 import { runDetached, watch } from './detached.ts';
 import type { RemoteLeader, RemoteTask } from './message.ts';
+import { killRemote } from './remote-kill.ts';
 import { sshOptions } from './target.ts';
 
 const pool = new SshPool();
@@ -35,6 +36,12 @@ export const reattach: Reattacher = async (context, { handle, from }) => {
   const leader = leaderOf(handle);
   await context.note(`This runner was restarted; looking for the script on ${options.host}:${options.port}.`);
   return watch(context, { pool, options, leader, marker: `${task}/${epoch}` }, { from });
+};
+
+export const tidy: Tidier = async (context, handle) => {
+  const options = await sshOptions(context);
+  const { task, epoch } = context.attempt;
+  await killRemote({ pool, options, leader: leaderOf(handle), marker: `${task}/${epoch}` });
 };
 
 /** The leader as `execute` journalled it. */
