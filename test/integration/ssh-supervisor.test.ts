@@ -1,4 +1,4 @@
-import { closeConnections } from '@outrider/nodes/ssh-exec/execute';
+import { closeConnections, execute, tidy } from '@outrider/nodes/ssh-exec/execute';
 import type { TestContext } from '@outrider/nodes/test-context';
 import type { NodeInput } from '@outrider/protocol';
 import { createHash } from 'node:crypto';
@@ -168,6 +168,21 @@ describe('a runner that is restarted', () => {
     expect(await takeUp(first, later)).toMatchObject({ reason: 'KilledBySignal', signal: 'SIGKILL' });
     expect(later.stdout()).toBe('begun\n');
     await gone(first);
+  });
+
+  test('removes what an attempt left whose result it had journalled just before, and touches no other', async () => {
+    const [ended, other] = [ssh({ script: 'exit 7' }), ssh({ script: gated('other') })];
+    // Its result is journalled, and the process dies before it hears of that.
+    expect(await execute(ended.context)).toMatchObject({ exitCode: 7 });
+    const [keeper] = readFileSync(`${folderOf(ended)}/keeper`, 'utf8').split(' ');
+    const result = run(other);
+    await begun(other);
+    await tidy({ ...ssh({}).context, attempt: ended.context.attempt }, ended.handles[0] ?? {});
+    await gone(ended);
+    await waitFor('its keeper to end', () => !existsSync(`/proc/${keeper}`));
+    open('other');
+    expect(await result).toMatchObject({ exitCode: 7 });
+    expect(runs('other')).toBe(1);
   });
 
   test('finds gone what somebody removed, ends what still runs, and says so', async () => {
