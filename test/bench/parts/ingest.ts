@@ -47,8 +47,10 @@ const trickle = async (
   await offerDelays(operator, fleet);
   for (let i = 0; i < seconds * offersPerSecond; i++) {
     await operator.call('startRuns', { workflow: 'beside', names: [`${prefix}-${i}`] });
+    // The pace, not a wait for anything.
     await sleep(1000 / offersPerSecond);
   }
+  // What is still on its way after so long is left out of the percentiles.
   await sleep(200);
   return offerDelays(operator, fleet);
 };
