@@ -219,6 +219,8 @@ export const createStarter = (options: StartOptions): Starter => {
       const isDone = await Promise.race([tidied, sleep(tidyMs, false, { ref: false })]);
       if (!isDone) logger.warn('what was kept on the target could not be removed', { attempt: attempt.key });
     } catch (error) {
+      // The result had been told, and the removal asked for before that.
+      if (movedOn(error)) return;
       logger.warn('what was kept on the target could not be removed', {
         attempt: attempt.key,
         ...problemFields(toProblem(error)),

@@ -36,6 +36,9 @@ export const shortTimes: SiteTimes = {
   }).flatMap(([flag, value]) => [`--${flag}`, value]),
 };
 
+/** A dozen restarts within a minute are taken for two copies of one machine; that passes when they become fewer. */
+const quarantineMs = 90_000;
+
 /** One run of one step, with its witness on the target. */
 export interface Subject {
   readonly name: string;
@@ -131,7 +134,7 @@ export class Site {
     if (runner.process.running()) runner.process.signal('SIGCONT');
     else this.#runner = await runner.restart();
     await this.suspend(false);
-    await stack.waitForRunner('worker', 'Online');
+    await stack.waitForRunner('worker', 'Online', quarantineMs);
   }
 
   /** Offers the runner nothing new while it is set. */
@@ -145,7 +148,7 @@ export class Site {
   }
   async restartRunner(): Promise<void> {
     this.#runner = await this.runner.restart();
-    await this.stack.waitForRunner('worker', 'Online');
+    await this.stack.waitForRunner('worker', 'Online', quarantineMs);
   }
   async killOperator(): Promise<void> {
     await killed(this.stack.operator.process);
