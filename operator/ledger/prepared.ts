@@ -13,7 +13,7 @@ class Placeholder {
 /** What a query says in place of a value that is known only when it runs. */
 export type At<P> = <K extends keyof P & string>(name: K) => RawBuilder<P[K]>;
 
-/** A query that is compiled once per connection: building and compiling took longer than SQLite took to answer. */
+/** A query that is built and compiled once per connection, not at every call. */
 export type PreparedQuery<P, O> = (tx: Tx, values: P) => Promise<readonly O[]>;
 
 const placeholder = <P>(): At<P> => {
@@ -36,9 +36,13 @@ export const prepared = <P extends object, O>(
   return async (tx, values) => {
     const query = known.get(tx.sql) ?? compile(tx.sql);
     const given = new Map<string, unknown>(Object.entries(values));
-    const parameters = query.parameters.map((each) =>
-      each instanceof Placeholder ? given.get(each.name) : each,
-    );
+    const parameters = query.parameters.map((each) => {
+      if (!(each instanceof Placeholder)) return each;
+      const value = given.get(each.name);
+      // PostgreSQL's driver would take it for NULL.
+      if (value === undefined) throw new TypeError(`a query has no value for ${each.name}`);
+      return value;
+    });
     const { rows } = await tx.sql.executeQuery<O>({ ...query, parameters });
     return rows;
   };
