@@ -60,7 +60,7 @@ test-e2e: build ## The shipped bundles against real servers
 	@$(TS) test/run.ts e2e
 
 .PHONY: faults
-faults: build ## The whole fault matrix, recorded in docs/reliability.md (60 min)
+faults: build ## The whole fault matrix, recorded in docs/reliability.md (35 min)
 	@$(TS) test/faults/main.ts
 
 .PHONY: bench
