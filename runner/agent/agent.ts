@@ -227,6 +227,10 @@ export const createAgent = (options: AgentOptions): Agent => {
     leaving.abort();
     await Promise.race([sayGoodBye(), new Promise((resolve) => setTimeout(resolve, 5000).unref())]);
     stopping.abort();
+    if (!delivered)
+      logger.warn('leaving at once: what is not reported is left to the next process', {
+        running: attempts.load,
+      });
     end(broken === undefined ? { kind: 'Drained', delivered } : { kind: 'Fatal', error: broken });
   };
 

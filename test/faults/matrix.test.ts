@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { faults, type Fault } from './faults.ts';
-import { cell } from './harness.ts';
 import { moments, type Moment } from './moments.ts';
 import { Site } from './site.ts';
-import { strike } from './strike.ts';
+import { strikeCell } from './strike.ts';
 
 const site = new Site();
 beforeAll(() => site.start());
@@ -45,12 +44,8 @@ const quick: readonly (readonly [Fault, Moment])[] = [
   [faults.runnerKilled, moments.cancelling],
 ];
 
-for (const [fault, struck] of plan) {
+for (const [fault, struck] of plan)
   for (const moment of struck) {
     const isQuick = quick.some(([itsFault, itsMoment]) => itsFault === fault && itsMoment === moment);
-    const { component, name } = fault;
-    cell({ component, moment: moment.name, fault: name, times: 'Short', quick: isQuick }, () =>
-      strike(site, moment, fault),
-    );
+    strikeCell(site, { fault, moment, times: 'Short', quick: isQuick });
   }
-}

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { faults, type Fault } from './faults.ts';
-import { cell } from './harness.ts';
 import { moments, type Moment } from './moments.ts';
 import { productionTimes, Site } from './site.ts';
-import { strike } from './strike.ts';
+import { strikeCell } from './strike.ts';
 
 const site = new Site(productionTimes);
 beforeAll(() => site.start());
@@ -22,11 +21,6 @@ const plan: readonly (readonly [Fault, Moment])[] = [
 ];
 
 for (const [fault, moment] of plan) {
-  const { component, name } = fault;
   const quick = fault === faults.operatorKilled && moment === moments.streaming;
-  cell(
-    { component, moment: moment.name, fault: name, times: 'Production', quick },
-    () => strike(site, moment, fault),
-    300_000,
-  );
+  strikeCell(site, { fault, moment, times: 'Production', quick }, 300_000);
 }

@@ -1,10 +1,10 @@
 import type { Fault } from './faults.ts';
-import type { Observed } from './harness.ts';
+import { cell, type Cell, type Observed } from './harness.ts';
 import type { Moment } from './moments.ts';
 import type { Site } from './site.ts';
 
 /** Brings an attempt to the moment, lets the fault strike, and looks at what became of it. */
-export const strike = async (site: Site, moment: Moment, fault: Fault): Promise<Observed> => {
+const strike = async (site: Site, moment: Moment, fault: Fault): Promise<Observed> => {
   const held = await moment.reach(site);
   await fault.strike(site);
   if (fault.mendsAfterRelease !== true) await fault.mend(site);
@@ -23,3 +23,15 @@ export const strike = async (site: Site, moment: Moment, fault: Fault): Promise<
     left: await site.leftovers(held.name),
   };
 };
+
+/** Registers the cell of a fault at a moment. */
+export const strikeCell = (
+  site: Site,
+  { fault, moment, ...about }: Pick<Cell, 'times' | 'quick'> & { fault: Fault; moment: Moment },
+  timeoutMs?: number,
+): void =>
+  cell(
+    { component: fault.component, moment: moment.name, fault: fault.name, ...about },
+    () => strike(site, moment, fault),
+    timeoutMs,
+  );

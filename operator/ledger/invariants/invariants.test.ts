@@ -17,15 +17,20 @@ afterAll(() => opened.end());
 
 const limits = { interruptAfterTimeLimit: 170_000, markInterruptAsFailure: true };
 
+/** The sequences are worth something only if they come everywhere: what chance has left out is looked for further. */
+const roundsUntil = async (round: () => Promise<void>, enough: () => boolean): Promise<void> => {
+  for (let rounds = 0; rounds === 0 || (rounds < 10 && !enough()); rounds++) await round();
+};
+
 test('no sequence of commands, lost answers, restarts and clones breaks the invariants of dispatch', async () => {
   const reached = new Set<string>();
-  await fc.assert(
-    fc.asyncProperty(lives, async (sequence) => {
-      for (const state of await live(await createWorld(ledger), sequence)) reached.add(state);
-    }),
-    { numRuns: 100, ...limits },
+  const property = fc.asyncProperty(lives, async (sequence) => {
+    for (const state of await live(await createWorld(ledger), sequence)) reached.add(state);
+  });
+  await roundsUntil(
+    () => fc.assert(property, { numRuns: 100, ...limits }),
+    () => reached.size === 13,
   );
-  // The sequences are worth something only if they reach every state.
   expect([...reached].sort()).toEqual([
     'AwaitingHuman',
     'Blocked',
@@ -45,15 +50,16 @@ test('no sequence of commands, lost answers, restarts and clones breaks the inva
 
 test('no copy of the ledger that is put back makes anything run again by itself', async () => {
   let recovered = 0;
-  await fc.assert(
-    fc.asyncProperty(restored, async (sequence) => {
-      const memory = openMemoryLedger();
-      const world = await createWorld(memory.ledger);
-      await live(world, sequence, memory);
-      recovered += world.starts.some(({ ref }) => ref.epoch > 1000) ? 1 : 0;
-      memory.close();
-    }),
-    { numRuns: 100, ...limits },
+  const property = fc.asyncProperty(restored, async (sequence) => {
+    const memory = openMemoryLedger();
+    const world = await createWorld(memory.ledger);
+    await live(world, sequence, memory);
+    recovered += world.starts.some(({ ref }) => ref.epoch > 1000) ? 1 : 0;
+    memory.close();
+  });
+  await roundsUntil(
+    () => fc.assert(property, { numRuns: 100, ...limits }),
+    () => recovered > 0,
   );
   // Work went on after some of them.
   expect(recovered).toBeGreaterThan(0);
