@@ -181,7 +181,7 @@ test('a runner killed over and over amid 60 steps executes none of them twice', 
   }
   const { total = 0, succeeded = 0, failed = 0 } = stepOf(await stack.waitForEnd(run)).targets ?? {};
   expect([total, succeeded + failed]).toEqual([count, count]);
-  expect(failed).toBeGreaterThan(0);
+  // Only what a kill met before its supervisor had begun is unclear; what ran was gone on with.
   expect(failed).toBeLessThanOrEqual(kills.length * capacity);
   expect(new Set(executed()).size).toBe(executed().length);
   expect(executed().length).toBeGreaterThanOrEqual(succeeded);
