@@ -28,16 +28,25 @@ export interface SpoolRequest {
   readonly memory: boolean;
 }
 
+/** A longer script is received faster by a process: a shell reads byte by byte. */
+const TYPED_BYTES = 2048;
+
+/** What any shell reads line by line and writes again without a change. */
+const isTyped = (script: string): boolean => script.length <= TYPED_BYTES && /^[\t\n -~]*\n$/.test(script);
+
+const countLines = (text: string): number => text.split('\n').length - 1;
+
 /**
- * The message that starts a detached attempt: `outrider2 MARK KEY EPOCH MEMORY LINES SCRIPT\n`, the lines of the settings,
- * and the script, whose bytes are counted.
+ * The message that starts a detached attempt: `outrider2 MARK KEY EPOCH MEMORY LINES LINES BYTES\n`, the lines of the
+ * settings, and the script, of which either the lines are counted or the bytes.
  */
 export function encodeStart(request: SpoolRequest, task: RemoteTask): Buffer {
   const { mark, key, epoch, memory } = request;
   const settings = settingsOf(task, 'echo workdir >"$1/ready"');
-  const lines = settings.toString('latin1').split('\n').length - 1;
   const script = Buffer.from(task.script);
-  const head = `outrider2 ${mark} ${key} ${epoch} ${memory ? 1 : 0} ${lines} ${script.length}\n`;
+  const counts = isTyped(task.script) ? [countLines(task.script), 0] : [0, script.length];
+  const lengths = [countLines(settings.toString('latin1')), ...counts].join(' ');
+  const head = `outrider2 ${mark} ${key} ${epoch} ${memory ? 1 : 0} ${lengths}\n`;
   return Buffer.concat([Buffer.from(head), settings, script]);
 }
 

@@ -35,7 +35,8 @@ const KEEP_S = 86_400;
 
 /**
  * $1 is the leader's text, $2 the follower's. The first line of the message says the mark, key, epoch, whether a memory
- * disk may be used, and how long the other parts are.
+ * disk may be used, and how long the other parts are. Each command that is not built into the shell is a process more on
+ * every target: a short script comes in lines, which the shell reads by itself.
  *
  * A shell says "Killed" on its own stderr when a signal ended its child, and nothing when the child ended with 137 by
  * itself: that tells them apart. bash says so only when it reads its program from a file, and no shell says so for INT
@@ -44,7 +45,7 @@ const KEEP_S = 86_400;
 const KEEPER = `
 u=$(umask)
 umask 077
-IFS=" " read -r v m k e t n g || exit 125
+IFS=" " read -r v m k e t n h g || exit 125
 [ "$v" = outrider2 ] || exit 125
 say() {
   echo "$m $*"
@@ -113,7 +114,12 @@ while [ "$i" -lt "$n" ]; do
   printf "%s\\\\n" "$x" || lost
   i=$((i + 1))
 done >"$d/settings"
-printf "" >"$d/script"
+i=0
+while [ "$i" -lt "$h" ]; do
+  IFS= read -r x || lost
+  printf "%s\\\\n" "$x" || lost
+  i=$((i + 1))
+done >"$d/script"
 z=0
 while [ "$z" -lt "$g" ]; do
   dd bs=${BLOCK} count=1 2>/dev/null >>"$d/script"
@@ -135,7 +141,13 @@ else
 fi
 echo "$$ $y" >"$d/keeper"
 begin() {
-  f=$(df -Pk "$d" 2>/dev/null | { read -r x; read -r x x x y x; echo "$y"; })
+  f=
+  for x in $(df -Pk "$d" 2>/dev/null); do
+    case $x in
+      [0-9]*%) f=$y; break ;;
+    esac
+    y=$x
+  done
   [ "$f" -ge 0 ] 2>/dev/null || f=131072
   q=$((f / 4096))
   [ "$q" -le ${QUOTA} ] || q=${QUOTA}
@@ -154,6 +166,7 @@ begin() {
 }
 exec 3<&0
 { begin; o=0; e=0; eval "$2"; follow; } <&3 3<&- &
+f=$! y=
 exec 3<&- </dev/null >/dev/null 2>"$d/noise"
 trap : HUP INT TERM
 ${SPOOLER}
@@ -193,6 +206,7 @@ ring x
 cd /
 trap "" HUP INT
 trap - TERM
+wait $f 2>/dev/null
 sleep ${KEEP_S} &
 wait $! 2>/dev/null
 rm -rf "$d"
