@@ -2,6 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 const shared = { conditions: ['development'] };
 
+/** How long `expect.poll` looks: long for a wait, short for a bound. */
+const expectation = { poll: { timeout: 15_000 } };
+
 /** Beside the source, too, but each test starts threads, processes or servers: seconds a file, so not among the fast ones. */
 const component = [
   'cli/portal/follow.test.ts',
@@ -41,12 +44,19 @@ export default defineConfig({
           include: ['{crds,runner,operator,cli}/**/*.test.ts', 'test/servers/**/*.test.ts'],
           exclude: ['**/node_modules/**', ...component],
           testTimeout: 20_000,
+          expect: expectation,
         },
       },
       {
         resolve: shared,
         ssr: { resolve: shared },
-        test: { name: 'component', include: component, testTimeout: 30_000, hookTimeout: 30_000 },
+        test: {
+          name: 'component',
+          include: component,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          expect: expectation,
+        },
       },
       {
         resolve: shared,
@@ -57,6 +67,7 @@ export default defineConfig({
           globalSetup: ['test/integration/setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
+          expect: expectation,
         },
       },
       {
@@ -69,6 +80,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 300_000,
+          expect: expectation,
         },
       },
       {
@@ -81,6 +93,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 300_000,
+          expect: expectation,
         },
       },
     ],

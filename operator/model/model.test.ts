@@ -49,24 +49,21 @@ describe('one task, two runners, one message lost or late and one crash', { time
 describe('two tasks, two runners, and whatever may happen to messages and processes', { timeout }, () => {
   test.each(policies)('under %s no walk breaks an invariant', async (onLost) => {
     const memory = openMemory();
-    const reached = new Set<string>();
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.nat(), { minLength: 20, maxLength: 60 }),
-        fc.boolean(),
-        async (choices, locked) => {
-          const walked = await walk(memory, large(onLost, { locked }), choices);
-          for (const state of walked.reached) reached.add(state);
-          expect(walked.error?.message ?? '', told(walked.path)).toBe('');
-        },
-      ),
-      { numRuns: walks },
+    const missing = new Set(['Ready', 'Claimed', 'Running', 'Unknown', 'Succeeded', 'Failed']);
+    const property = fc.asyncProperty(
+      fc.array(fc.nat(), { minLength: 20, maxLength: 60 }),
+      fc.boolean(),
+      async (choices, locked) => {
+        const walked = await walk(memory, large(onLost, { locked }), choices);
+        for (const state of walked.reached) missing.delete(state);
+        expect(walked.error?.message ?? '', told(walked.path)).toBe('');
+      },
     );
+    // The walks are worth something only if they get around: where chance left something out, more are made.
+    for (let rounds = 0; rounds === 0 || (rounds < 10 && missing.size > 0); rounds++)
+      await fc.assert(property, { numRuns: walks });
     memory.close();
-    // The walks are worth something only if they get around.
-    expect([...reached]).toEqual(
-      expect.arrayContaining(['Ready', 'Claimed', 'Running', 'Unknown', 'Succeeded', 'Failed']),
-    );
+    expect([...missing]).toEqual([]);
   });
 });
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { paths } from '@outrider/protocol';
 import type { HttpRequest, LaneName } from './http.ts';
 import { createKey } from './key.ts';
@@ -83,7 +83,7 @@ test('a token is renewed at half its life between two polls, over their connecti
   await post('reports');
   clock.now = 150_000;
   await post('reports');
-  await vi.waitFor(() => expect(requests.filter((each) => each === 'poll taken')).toHaveLength(1));
+  await expect.poll(() => requests.filter((each) => each === 'poll taken')).toHaveLength(1);
   expect(requests.filter((each) => each.startsWith('control'))).toEqual([]);
   clock.now = 290_000;
   await post('reports');

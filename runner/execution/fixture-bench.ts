@@ -68,7 +68,7 @@ export const openBench = async (): Promise<Bench> => {
     failed += 1;
     return Promise.reject(noRoom());
   };
-  const host = createExecutionHost({ journal, machine, executors, graceMs: 100, hangMs: 400 });
+  const host = createExecutionHost({ journal, machine, executors, graceMs: 1000, hangMs: 2000 });
   const logOf = (node: string): Promise<Uint8Array> => journal.readLog(ref(node), 0, 50_000_000);
   const prepare = async ({ node, script, timeoutMs }: Job): Promise<ExecutionRequest> => {
     const input = script === undefined ? {} : { script };
@@ -87,7 +87,7 @@ export const openBench = async (): Promise<Bench> => {
         () => {
           if (journal.logLength(ref(node)) === 0) throw new Error(`${node} has written nothing`);
         },
-        { timeout: 5000, interval: 5 },
+        { timeout: 20_000, interval: 5 },
       ),
     logOf,
     textOf: async (node) => joined(await logOf(node)),

@@ -145,10 +145,10 @@ describe('the thread', () => {
   };
 
   test('stays from one attempt to the next, and at rest it ends: the next attempt has a new one', async () => {
-    const host = createExecutionHost({ journal: bench.journal, machine, executors, idleMs: 400 });
+    const host = createExecutionHost({ journal: bench.journal, machine, executors, idleMs: 3000 });
     const first = await threadOf(host);
     expect(await threadOf(host)).toBe(first);
-    await vi.waitFor(async () => expect(host.resting).toBe(true), { timeout: 5000, interval: 20 });
+    await vi.waitFor(async () => expect(host.resting).toBe(true), { timeout: 20_000, interval: 20 });
     expect(await threadOf(host)).not.toBe(first);
     await host.close();
   });

@@ -36,7 +36,8 @@ const reported = ({ request, answer }: Exchange): Promised[] => {
   const answers = (parse(answer) as ReportsResponse).reports;
   return reports.flatMap((report, i): Promised[] => {
     const ref = refOf(report);
-    if (answers[i]?.status !== 'Recorded' && answers[i]?.status !== 'Duplicate') return [];
+    // A duplicate was promised when it was recorded.
+    if (answers[i]?.status !== 'Recorded') return [];
     if (report.kind === 'Started') return [{ kind: 'Started', ref }];
     return report.result === undefined ? [] : [{ kind: 'Result', ref, result: report.result }];
   });
@@ -44,7 +45,7 @@ const reported = ({ request, answer }: Exchange): Promised[] => {
 
 const accepted = ({ answer }: Exchange): Promised[] =>
   (parse(answer) as AcceptResponse).attempts.flatMap((item): Promised[] =>
-    item.status === 'Refused' ? [] : [{ kind: 'Accepted', ref: refOf(item) }],
+    item.status !== 'Recorded' ? [] : [{ kind: 'Accepted', ref: refOf(item) }],
   );
 
 const logged = ({ answer }: Exchange): Promised[] =>
@@ -58,8 +59,23 @@ const answersOf: Readonly<Record<string, (exchange: Exchange) => Promised[]>> = 
   [paths.logs]: logged,
 };
 
+/** Leaves out what says no more of a log than an answer before it. */
+const withoutRepeats = (said: readonly Said[]): Said[] => {
+  const held = new Map<string, number>();
+  return said.filter(({ promised }) => {
+    if (promised.kind !== 'Log') return true;
+    const key = attemptKey(promised.ref);
+    const more = promised.offset > (held.get(key) ?? 0);
+    if (more) held.set(key, promised.offset);
+    return more;
+  });
+};
+
 /** What the operator acknowledged. */
 export const saidByOperator = (exchanges: readonly Exchange[]): Said[] =>
+  withoutRepeats(acknowledged(exchanges));
+
+const acknowledged = (exchanges: readonly Exchange[]): Said[] =>
   exchanges
     .filter(({ status }) => status === 200)
     .flatMap((exchange) =>

@@ -54,7 +54,7 @@ describe.runIf(process.getuid?.() === 0).concurrent('at production times', () =>
     const cutAt = performance.now();
     const before = written();
     await waitFor('60 s to pass', () => performance.now() - cutAt >= cutMs, { timeoutMs: cutMs + 5000 });
-    expect(written() - before).toBeGreaterThan(14 * MB);
+    expect(written() - before).toBeGreaterThan(10 * MB);
     const { length } = await rawLog(name);
     expect(length).toBeLessThan(before + MB);
     await netns.heal();
@@ -68,61 +68,65 @@ describe.runIf(process.getuid?.() === 0).concurrent('at production times', () =>
     expect([witness.executions(), witness.ends()]).toEqual([1, 1]);
   });
 
-  test('a runner killed and not restarted is Degraded, then Offline; its step is Unknown, then Lost, and never repeated', async () => {
-    const runner = await stack.startRunner('gone', { tags: ['gone', 'shared'], flags: ['--local-exec'] });
-    await stack.startRunner('other', { tags: ['shared'], flags: ['--local-exec'] });
-    for (const name of ['gone', 'other']) await stack.allowLocalExec(name);
-    const { name, witness } = await startWitnessed(stack, 'orphaned', {
-      node: 'local-exec',
-      runner: { tags: ['gone'] },
-    });
-    await witness.begun();
-    await killed(runner.process);
+  test(
+    'a runner killed and not restarted is Degraded, then Offline; its step is Unknown, then Lost, and never repeated',
+    { timeout: 300_000 },
+    async () => {
+      const runner = await stack.startRunner('gone', { tags: ['gone', 'shared'], flags: ['--local-exec'] });
+      await stack.startRunner('other', { tags: ['shared'], flags: ['--local-exec'] });
+      for (const name of ['gone', 'other']) await stack.allowLocalExec(name);
+      const { name, witness } = await startWitnessed(stack, 'orphaned', {
+        node: 'local-exec',
+        runner: { tags: ['gone'] },
+      });
+      await witness.begun();
+      await killed(runner.process);
 
-    await stack.waitForRunner('gone', 'Degraded', 60_000);
-    const unknown = await stack.waitForRun(
-      name,
-      'to be Unknown',
-      (run) => stepOf(run).phase === 'Unknown',
-      100_000,
-    );
-    expect(unknown.status?.phase).toBe('Running');
-    const lost = await stack.waitForEnd(name, 60_000);
-    expect(lost.status?.phase).toBe('Failed');
-    expect(stepOf(lost)).toMatchObject({ phase: 'Lost', reason: 'Lost', attempts: 1, runner: 'gone' });
-    await stack.waitForRunner('gone', 'Offline', 60_000);
-    const events = await waitFor('both Events', async () => {
-      const found = await eventsOf('gone');
-      return found.some(({ reason }) => reason === 'Offline') ? found : undefined;
-    });
-    expect(events).toContainEqual(
-      expect.objectContaining({
-        type: 'Warning',
-        reason: 'Degraded',
-        note: expect.stringMatching(
-          /^HeartbeatMissing: Nothing has been heard of it since .*, for more than 45 s\.$/,
-        ),
-      }),
-    );
-    expect(events).toContainEqual(
-      expect.objectContaining({
-        type: 'Warning',
-        reason: 'Offline',
-        note: expect.stringMatching(
-          /^HeartbeatMissing: Nothing has been heard of it since .*, for more than 120 s\./,
-        ),
-      }),
-    );
+      await stack.waitForRunner('gone', 'Degraded', 60_000);
+      const unknown = await stack.waitForRun(
+        name,
+        'to be Unknown',
+        (run) => stepOf(run).phase === 'Unknown',
+        100_000,
+      );
+      expect(unknown.status?.phase).toBe('Running');
+      const lost = await stack.waitForEnd(name, 60_000);
+      expect(lost.status?.phase).toBe('Failed');
+      expect(stepOf(lost)).toMatchObject({ phase: 'Lost', reason: 'Lost', attempts: 1, runner: 'gone' });
+      await stack.waitForRunner('gone', 'Offline', 60_000);
+      const events = await waitFor('both Events', async () => {
+        const found = await eventsOf('gone');
+        return found.some(({ reason }) => reason === 'Offline') ? found : undefined;
+      });
+      expect(events).toContainEqual(
+        expect.objectContaining({
+          type: 'Warning',
+          reason: 'Degraded',
+          note: expect.stringMatching(
+            /^HeartbeatMissing: Nothing has been heard of it since .*, for more than 45 s\.$/,
+          ),
+        }),
+      );
+      expect(events).toContainEqual(
+        expect.objectContaining({
+          type: 'Warning',
+          reason: 'Offline',
+          note: expect.stringMatching(
+            /^HeartbeatMissing: Nothing has been heard of it since .*, for more than 120 s\./,
+          ),
+        }),
+      );
 
-    await runner.restart();
-    await stack.waitForRunner('gone', 'Online');
-    expect(stepOf(await stack.readRun(name)).phase).toBe('Lost');
-    const left = (): unknown[] => markedProcesses('OUTRIDER_RUN', name);
-    await waitFor('what it had left running to be ended', () => left().length === 0, {
-      detail: () => JSON.stringify(left()),
-    });
-    expect([witness.executions(), witness.ends()]).toEqual([1, 0]);
-  });
+      await runner.restart();
+      await stack.waitForRunner('gone', 'Online');
+      expect(stepOf(await stack.readRun(name)).phase).toBe('Lost');
+      const left = (): unknown[] => markedProcesses('OUTRIDER_RUN', name);
+      await waitFor('what it had left running to be ended', () => left().length === 0, {
+        detail: () => JSON.stringify(left()),
+      });
+      expect([witness.executions(), witness.ends()]).toEqual([1, 0]);
+    },
+  );
 
   /** The CLI prints bytes that are no text, so they are taken as they come. */
   const rawLog = async (run: string): Promise<Buffer> => {

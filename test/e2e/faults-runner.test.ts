@@ -101,7 +101,7 @@ test('a runner that is stopped finishes what runs, takes nothing new, and is Off
   await stack.waitForRun(late.name, 'to wait', (run) => stepOf(run).reason === 'NoRunner');
   witness.open();
   expect((await stack.waitForEnd(name)).status?.phase).toBe('Succeeded');
-  expect(await exited(runner.process, 10_000)).toBe(0);
+  expect(await exited(runner.process, 60_000)).toBe(0);
   await stack.waitForRunner('draining', 'Offline');
   const conditions = await stack.kubectl('get', 'runner', 'draining', '-o', 'jsonpath={.status.conditions}');
   expect(JSON.parse(conditions)).toContainEqual(

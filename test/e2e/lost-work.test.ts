@@ -5,13 +5,13 @@ import { useStack } from './stack.ts';
 
 /** A runner that is killed is given up within seconds. */
 const times = {
-  lease: '3s',
-  'poll-time': '500ms',
-  'unknown-grace': '500ms',
+  lease: '8s',
+  'poll-time': '1s',
+  'unknown-grace': '1s',
   // Less than a kill may take would have runners give up work that they still hold.
   'kill-grace': '10s',
-  'online-time': '1s',
-  'offline-time': '2s',
+  'online-time': '4s',
+  'offline-time': '8s',
   'settle-time': '0s',
 };
 const stack = useStack({ flags: Object.entries(times).flatMap(([name, value]) => [`--${name}`, value]) });

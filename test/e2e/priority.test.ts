@@ -5,7 +5,7 @@ import { useStack } from './stack.ts';
 import { createWitness, type Witness } from './witness.ts';
 
 const stack = useStack();
-const waveSize = 25;
+const waveSize = 60;
 let ssh: SshTarget;
 let wave: { readonly name: string; readonly witness: Witness };
 
@@ -44,8 +44,7 @@ test('an incident overtakes a wave that waits for the same runner', async () => 
   incident.witness.open();
   expect((await stack.waitForEnd(incident.name)).status?.phase).toBe('Succeeded');
   // The one that was executing, and those of the time until the status says that it has ended.
-  expect(wave.witness.executions() - before).toBeLessThan(8);
-  expect(wave.witness.executions()).toBeLessThan(waveSize);
+  expect(wave.witness.executions() - before).toBeLessThan(waveSize / 2);
 });
 
 test('a run of the same priority takes turns with the wave', async () => {
@@ -61,7 +60,7 @@ test('a run of the same priority takes turns with the wave', async () => {
   const name = await stack.startRun('small', { priority: -10 });
   expect((await stack.waitForEnd(name)).status?.phase).toBe('Succeeded');
   expect(wave.witness.executions()).toBeLessThan(waveSize);
-  const { status } = await stack.waitForEnd(wave.name, 120_000);
+  const { status } = await stack.waitForEnd(wave.name, 150_000);
   expect(status).toMatchObject({
     phase: 'Succeeded',
     steps: [{ targets: { total: waveSize, succeeded: waveSize, failed: 0 } }],

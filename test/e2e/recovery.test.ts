@@ -185,7 +185,7 @@ describe('a copy of the ledger that is put back after work went on', () => {
   test('goes on once somebody confirms: a person decides about what nobody vouched for', async () => {
     await stack.mustCli('recovery', 'confirm');
     await waitFor('the recovery to end', async () => (await ledgerMap())['state'] === 'Normal', {
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
     });
     run('later').witness.open();
     for (const name of ['ended', 'going', 'later'] as const)

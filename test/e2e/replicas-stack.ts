@@ -5,7 +5,7 @@ import { Stack } from './stack.ts';
 
 /** A leader that dies is followed within seconds; everything else in proportion to the defaults. */
 export const replicaFlags = [
-  ['leader-lease', '5s'],
+  ['leader-lease', '10s'],
   ['settle-time', '2s'],
   ['poll-time', '5s'],
   ['offer-time', '3s'],

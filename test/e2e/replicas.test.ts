@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
 import type { WorkflowRun } from '@outrider/kinds';
 import { waitFor } from '../servers/wait.ts';
 import { startWitnessed, stepOf } from './faults-fixture.ts';
@@ -11,6 +11,11 @@ const all = [0, 1, 2] as const;
 beforeAll(async () => {
   await stack.startRunner('worker', { flags: ['--local-exec', '--capacity', '8'] });
   await stack.allowLocalExec('worker');
+});
+
+/** A replica that could not renew its Lease on a busy machine has ended, as it should; nobody starts it again but us. */
+beforeEach(async () => {
+  await stack.replicas.revive();
 });
 
 /** New connections, and those that are open, go to these from now on. */

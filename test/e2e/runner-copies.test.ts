@@ -88,7 +88,7 @@ describe('a machine that was cloned with its state folder', () => {
     cpSync(original.stateDir, stateDir, { recursive: true, filter });
     let [ends, starts]: [RemoteRunner, RemoteRunner] = [original, await startRunner(copy)];
     // As a supervisor would, whoever lost its session is started again.
-    for (let turn = 0; turn < 20; turn++) {
+    for (let turn = 0; turn < 40; turn++) {
       const quarantined = (await onlineCondition('twin'))?.reason === 'SessionQuarantined';
       if (quarantined) break;
       const { process } = ends;
@@ -101,8 +101,9 @@ describe('a machine that was cloned with its state folder', () => {
       [ends, starts] = [starts, await ends.restart()];
     }
     const condition = await waitForReason('twin', 'SessionQuarantined');
-    expect(condition.message).toBe(
-      'One of its keys opened 12 sessions within a minute, as two copies of one machine do: stop all but one, and give the others a state folder and a registration of their own.',
+    // The second is what a machine that is slow to restart them comes to.
+    expect(condition.message).toMatch(
+      /^One of its keys opened (12 sessions within a minute|30 sessions within ten minutes), as two copies of one machine do: stop all but one, and give the others a state folder and a registration of their own\.$/,
     );
     expect((await readRunner('twin')).status?.phase).toBe('Degraded');
     await waitFor('the Event', async () =>

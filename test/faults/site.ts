@@ -32,7 +32,7 @@ export const shortTimes: SiteTimes = {
     'settle-time': '4s',
     'online-time': '6s',
     'offline-time': '12s',
-    'leader-lease': '3s',
+    'leader-lease': '6s',
   }).flatMap(([flag, value]) => [`--${flag}`, value]),
 };
 

@@ -209,8 +209,9 @@ describe('a user', () => {
 describe('the values', () => {
   test('limit the namespaces whose Secrets the operator may read', async () => {
     await upgrade('--set', 'credentials.namespaces={payments}');
+    const inDefault = async (): Promise<string> => can(operator, 'get secrets/prod-server -n default');
+    await waitFor('the API server to know of it', async () => (await inDefault()) === 'no');
     expect(await can(operator, 'get secrets/prod-server -n payments')).toBe('yes');
-    expect(await can(operator, 'get secrets/prod-server -n default')).toBe('no');
   });
 
   test.each([

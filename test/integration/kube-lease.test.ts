@@ -11,7 +11,7 @@ const { namespace } = cluster;
 const client = kubeClient(cluster.controlPlane);
 
 describe('the lease', () => {
-  const times = { durationMs: 3000, renewDeadlineMs: 1500, retryMs: 200 };
+  const times = { durationMs: 6000, renewDeadlineMs: 4000, retryMs: 200 };
   const candidate = (identity: string, more: Partial<LeaderOptions> = {}) => {
     const stopped = new AbortController();
     const leading = Promise.withResolvers<AbortSignal>();
@@ -90,7 +90,7 @@ describe('the lease', () => {
     const leader = candidate('cut', { client: cuttable });
     const signal = await leader.leading;
     cut = true;
-    await waitFor('the loss', () => signal.aborted, { timeoutMs: 5000 });
-    expect(leader.lost).toEqual([`the Lease ${namespace}/leader was not renewed for 1.5 s`]);
+    await waitFor('the loss', () => signal.aborted, { timeoutMs: 20_000 });
+    expect(leader.lost).toEqual([`the Lease ${namespace}/leader was not renewed for 4 s`]);
   });
 });

@@ -1,5 +1,6 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Ledger } from '@outrider/operator/ledger/ledger';
+import { eventually } from './eventually.ts';
 import {
   databaseOf,
   now,
@@ -40,10 +41,10 @@ const countWhile = async (ledger: Ledger, work: () => Promise<void>) => {
     }
   };
   const lines = Array.from({ length: 16 }, line);
-  await vi.waitFor(() => expect(answered.length).toBeGreaterThan(100));
+  await eventually(() => expect(answered.length).toBeGreaterThan(100));
   await work();
   const before = answered.length;
-  await vi.waitFor(() => expect(answered.length).toBeGreaterThan(before + 100), { timeout: 20_000 });
+  await eventually(() => expect(answered.length).toBeGreaterThan(before + 100));
   stop.abort();
   await Promise.all(lines);
   return { answered: answered.toSorted((a, b) => a - b), refused };
@@ -86,7 +87,7 @@ describe('a server', () => {
     const { answered, refused } = await countWhile(ledger, async () => {
       for (let round = 0; round < 5; round += 1) {
         expect(await postgres.server.terminateSessions(databaseOf(url))).toBeGreaterThan(0);
-        await vi.waitFor(async () => expect(await ledger.readTask('none')).toBeUndefined());
+        await eventually(async () => expect(await ledger.readTask('none')).toBeUndefined());
       }
     });
     expect(refused).toEqual([]);
@@ -143,7 +144,7 @@ describe('a server', () => {
       'BEGIN; LOCK TABLE audit IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT',
       databaseOf(url),
     );
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const locked = await postgres.server.query(
         "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'audit'::regclass",
         databaseOf(url),

@@ -1,8 +1,9 @@
 import pg from 'pg';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { result } from '@outrider/operator/ledger/invariants/builders';
 import type { Ledger } from '@outrider/operator/ledger/ledger';
 import type { TaskRecord, TaskState } from '@outrider/operator/ledger/records';
+import { eventually } from './eventually.ts';
 import {
   accept,
   databaseOf,
@@ -40,10 +41,10 @@ describe('news of other operators', () => {
     const toOther = listen(other);
     const toOne = listen(one);
     const tasks = await readyRun(one, 'run', 2);
-    await vi.waitFor(() => expect([...toOther]).toEqual(tasks.map((id) => [id, 'Ready'])));
+    await eventually(() => expect([...toOther]).toEqual(tasks.map((id) => [id, 'Ready'])));
     const by = await openSession(other, runner('left'));
     await offer(other, by, [tasks[0] ?? '']);
-    await vi.waitFor(() => expect([...toOne]).toEqual([[tasks[0], 'Offered']]));
+    await eventually(() => expect([...toOne]).toEqual([[tasks[0], 'Offered']]));
     expect([...toOther.values()]).toEqual(['Ready', 'Ready']);
   });
 
@@ -52,10 +53,10 @@ describe('news of other operators', () => {
     const toOne = listen(one);
     const toOther = listen(other);
     const [task = ''] = await readyRun(one, 'run', 1);
-    await vi.waitFor(() => expect(toOther.get(task)).toBe('Ready'));
+    await eventually(() => expect(toOther.get(task)).toBe('Ready'));
     // Looks follow one another: by the time of the next news there was one after the last commit.
     const [next = ''] = await readyRun(other, 'run-next', 1);
-    await vi.waitFor(() => expect(toOne.get(next)).toBe('Ready'));
+    await eventually(() => expect(toOne.get(next)).toBe('Ready'));
     expect([...toOne.keys()]).toEqual([next]);
   });
 
@@ -73,13 +74,13 @@ describe('news of other operators', () => {
     const offered = offer(one, by, [task]).then((answer) => {
       for (const { id, state } of answer.tasks) seen.push(`${id} ${state} answered`);
     });
-    await vi.waitFor(async () => expect((await other.readTask(task))?.state).toBe('Offered'));
+    await eventually(async () => expect((await other.readTask(task))?.state).toBe('Offered'));
     await accept(other, by, [task]);
     await offer(other, by, [witness]);
-    await vi.waitFor(() => expect(seen).toEqual([`${witness} Offered told`]));
+    await eventually(() => expect(seen).toEqual([`${witness} Offered told`]));
     release();
     await offered;
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(seen).toEqual([`${witness} Offered told`, `${task} Offered answered`, `${task} Claimed told`]),
     );
   });
@@ -88,7 +89,7 @@ describe('news of other operators', () => {
     const { one, other } = await two(600_000);
     const told = listen(other);
     const tasks = await readyRun(one, 'run', 3000);
-    await vi.waitFor(() => expect(told.size).toBe(3000), { timeout: 20_000 });
+    await eventually(() => expect(told.size).toBe(3000));
     expect(new Set(told.values())).toEqual(new Set(['Ready']));
     expect([...told.keys()].toSorted()).toEqual(tasks.toSorted());
   });
@@ -97,13 +98,13 @@ describe('news of other operators', () => {
     const { url, one, other } = await two();
     const told = listen(other);
     const [task = ''] = await readyRun(one, 'run', 1);
-    await vi.waitFor(() => expect(told.get(task)).toBe('Ready'));
+    await eventually(() => expect(told.get(task)).toBe('Ready'));
     const sessions = `FROM pg_stat_activity WHERE datname = '${databaseOf(url)}' AND application_name LIKE '%/listener'`;
     const by = await openSession(one, runner('left'));
     await postgres.server.query(`SELECT pg_terminate_backend(pid) ${sessions}`);
     await offer(one, by, [task]);
-    await vi.waitFor(() => expect(told.get(task)).toBe('Offered'), { timeout: 5000 });
-    await vi.waitFor(async () =>
+    await eventually(() => expect(told.get(task)).toBe('Offered'));
+    await eventually(async () =>
       expect((await postgres.server.query(`SELECT count(*)::integer AS count ${sessions}`))[0]).toEqual({
         count: 2,
       }),
@@ -125,19 +126,19 @@ describe('news of other operators', () => {
     });
     for (let index = 0; index < 20; index += 1) {
       const [task = ''] = await readyRun(one, `run-${index}`, 1);
-      await vi.waitFor(() => expect(told.get(task)).toBe('Ready'));
+      await eventually(() => expect(told.get(task)).toBe('Ready'));
     }
     expect(messages.get(slow)).not.toBe('late');
     await client.query('COMMIT');
     await client.end();
-    await vi.waitFor(() => expect(messages.get(slow)).toBe('late'));
+    await eventually(() => expect(messages.get(slow)).toBe('late'));
   });
 
   test('tell of a new generation', async () => {
     const { one, other } = await two();
     await one.enterRecovery({ generation: 'e'.repeat(32), reason: 'a copy was put back', now });
     expect(one.generation).toBe('e'.repeat(32));
-    await vi.waitFor(() => expect(other.generation).toBe('e'.repeat(32)), { timeout: 5000 });
+    await eventually(() => expect(other.generation).toBe('e'.repeat(32)));
   });
 
   test(
@@ -185,9 +186,7 @@ describe('news of other operators', () => {
       const stored = (await first.ledger.openRuns()).flatMap((run) => run.tasks);
       expect(stored.length).toBe(300);
       for (const { board } of boards) {
-        await vi.waitFor(() => expect(stored.map(({ id }) => board.get(id))).toEqual(stored), {
-          timeout: 10_000,
-        });
+        await eventually(() => expect(stored.map(({ id }) => board.get(id))).toEqual(stored));
       }
     },
   );

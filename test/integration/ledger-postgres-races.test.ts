@@ -1,5 +1,6 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { newRun, result } from '@outrider/operator/ledger/invariants/builders';
+import { eventually } from './eventually.ts';
 import {
   accept,
   databaseOf,
@@ -226,7 +227,7 @@ describe('the term of the leader', () => {
     for (let round = 1; round <= 15; round += 1) {
       const mine = term;
       const lines = Array.from({ length: 10 }, (_, line) => lead(line, mine));
-      await vi.waitFor(() => expect(made.length).toBeGreaterThan(round * 20), { interval: 5 });
+      await eventually(() => expect(made.length).toBeGreaterThan(round * 20));
       term = await other.takeTerm();
       expect(term).toBe(mine + 1);
       const known = (await other.openRuns()).map(({ run }) => run.uid);

@@ -38,8 +38,8 @@ describe('on PostgreSQL', () => {
       fc.asyncProperty(lives, async (sequence) => {
         await live(await createWorld(opened.ledger), sequence);
       }),
-      // A sequence is a hundred commits or so, each of which waits for the disk.
-      { numRuns: 15 },
+      // A sequence is a hundred commits or so, each of which waits for the disk. What ran until the limit counts.
+      { numRuns: 15, interruptAfterTimeLimit: 120_000 },
     );
     await opened.end();
   });

@@ -104,7 +104,7 @@ describe('two replicas', () => {
       const heard: AttemptRef[] = [];
       const stop = b.onCommit((refs) => heard.push(...refs));
       await a.append([{ ...ref, offset: 0, bytes: frames(['stdout', 'a\n']) }]);
-      await vi.waitFor(() => expect(heard).toContainEqual(ref), { timeout: 5000 });
+      await vi.waitFor(() => expect(heard).toContainEqual(ref), { timeout: 20_000 });
       stop();
     }));
 
@@ -117,7 +117,7 @@ describe('two replicas', () => {
         databaseOf(url),
       );
       await a.append([{ ...ref, offset: 0, bytes: frames(['stdout', 'a\n']) }]);
-      await vi.waitFor(() => expect(heard).toContainEqual(ref), { timeout: 5000 });
+      await vi.waitFor(() => expect(heard).toContainEqual(ref), { timeout: 20_000 });
       stop();
     }));
 });

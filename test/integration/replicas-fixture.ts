@@ -56,7 +56,7 @@ const logger = {
 /** What went wrong in any replica since this was last asked. */
 export const takeFailures = (): unknown[] => failures.splice(0);
 
-export const times = { ...defaultTimes, pollMs: 2000 };
+export const times = { ...defaultTimes, pollMs: 15_000 };
 
 /** One replica: the production engine on the shared database, following the others. */
 export const openReplica = async (ledgerUrl: string, identity: string): Promise<Engine> => {

@@ -15,7 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => opened.end());
 
-const limits = { interruptAfterTimeLimit: 170_000, markInterruptAsFailure: true };
+/** Of one round; each sequence is a hundred commits or so, which a slow disk makes long. What ran until then counts. */
+const limits = { interruptAfterTimeLimit: 60_000 };
 
 /** The sequences are worth something only if they come everywhere: what chance has left out is looked for further. */
 const roundsUntil = async (round: () => Promise<void>, enough: () => boolean): Promise<void> => {
@@ -46,7 +47,7 @@ test('no sequence of commands, lost answers, restarts and clones breaks the inva
     'Unknown',
     'Verifying',
   ]);
-}, 180_000);
+}, 700_000);
 
 test('no copy of the ledger that is put back makes anything run again by itself', async () => {
   let recovered = 0;
@@ -63,4 +64,4 @@ test('no copy of the ledger that is put back makes anything run again by itself'
   );
   // Work went on after some of them.
   expect(recovered).toBeGreaterThan(0);
-}, 180_000);
+}, 700_000);

@@ -94,7 +94,7 @@ describe('the invariants catch', () => {
       fc.asyncProperty(sequences, async (actions) => {
         await live(await createWorld(memory.ledger), actions, memory);
       }),
-      { numRuns: 300, endOnFailure: true },
+      { numRuns: 2000, seed: 7, endOnFailure: true },
     );
     memory.close();
     expect(String(found.errorInstance)).toMatch(broken);
