@@ -19,16 +19,15 @@ const attemptByRef = prepared<AttemptRef, AttemptRow>((db, at) =>
 export const readAttempt = async (tx: Tx, { task, epoch }: AttemptRef): Promise<AttemptRow | undefined> =>
   (await attemptByRef(tx, { task, epoch }))[0];
 
-interface Offered {
-  readonly task: string;
-  readonly epoch: number;
+/** Who is offered it, or holds it. */
+interface Holder {
   readonly runner: string;
   readonly runner_name: string;
   readonly session: string;
-  readonly now: Millis;
 }
 
-const insertOffered = prepared<Offered, unknown>((db, at) =>
+/** The row of an attempt that has done nothing yet. */
+export const insertAttempt = prepared<AttemptRef & Holder & { readonly now: Millis }, unknown>((db, at) =>
   db.insertInto('attempts').values({
     task: at('task'),
     epoch: at('epoch'),
@@ -48,11 +47,11 @@ const insertOffered = prepared<Offered, unknown>((db, at) =>
 );
 
 /** The row of a task that has just been offered. */
-export const insertAttempt = async (tx: Tx, task: TaskRow, now: Millis): Promise<void> => {
+export const insertOffered = async (tx: Tx, task: TaskRow, now: Millis): Promise<void> => {
   const { runner, runner_name, session } = task;
   if (runner === null || runner_name === null || session === null)
     throw new Error(`task ${task.id} is offered to nobody`);
-  await insertOffered(tx, { task: task.id, epoch: task.epoch, runner, runner_name, session, now });
+  await insertAttempt(tx, { task: task.id, epoch: task.epoch, runner, runner_name, session, now });
 };
 
 const writeAttempt = preparedByColumns((columns) =>

@@ -2,7 +2,7 @@ import type { Changed, NotOffered, Speaker } from '../ledger.ts';
 import { prepared } from '../prepared.ts';
 import type { Millis } from '../records.ts';
 import { isOneOf, type TaskRow, type Tx } from '../tables.ts';
-import { insertAttempt } from './attempts.ts';
+import { insertOffered } from './attempts.ts';
 import { Changes, findTask } from './changes.ts';
 import { takeLock } from './locks.ts';
 import { guardNormal } from './meta.ts';
@@ -106,7 +106,7 @@ export const offerTasks = async (
     }
     const offered = await changes.move(read, toOffered(read, command.to, command.expiresAt), 'Offer');
     admission.take(read.namespace);
-    await insertAttempt(tx, offered, command.now);
+    await insertOffered(tx, offered, command.now);
   }
   return { tasks: await settle(changes), refused, waiting };
 };

@@ -3,7 +3,7 @@ import type { Changed, Speaker } from '../ledger.ts';
 import { resultDigest } from '../digest.ts';
 import { terminalStates, type Millis } from '../records.ts';
 import type { TaskRow, Tx } from '../tables.ts';
-import { endOpenAttempts, readAttempt, updateAttempt } from './attempts.ts';
+import { endOpenAttempts, insertAttempt, readAttempt, updateAttempt } from './attempts.ts';
 import { Changes, findTask } from './changes.ts';
 import { settleLock, takeLock } from './locks.ts';
 import { readMeta } from './meta.ts';
@@ -20,35 +20,14 @@ export const mayVouch = (ref: AttemptRef, task: TaskRow): boolean => {
 
 /** The attempt's row, which the copy may not have yet; another one that the copy has open is over. */
 const restoreAttempt = async (tx: Tx, ref: AttemptRef, by: Speaker, now: Millis): Promise<void> => {
+  const held = { runner: by.clientId, runner_name: by.runnerName, session: by.session };
   const known = await readAttempt(tx, ref);
   if (known === undefined || known.ended_at !== null || known.runner !== by.clientId)
     await endOpenAttempts(tx, [ref.task], 'Superseded', now);
-  if (known === undefined) {
-    await tx.sql
-      .insertInto('attempts')
-      .values({
-        task: ref.task,
-        epoch: ref.epoch,
-        runner: by.clientId,
-        runner_name: by.runnerName,
-        session: by.session,
-        offered_at: now,
-        claimed_at: now,
-        started_at: null,
-        ended_at: null,
-        ending: null,
-        result: null,
-        result_digest: null,
-        result_at: null,
-      })
-      .execute();
-    return;
-  }
+  if (known === undefined) await insertAttempt(tx, { task: ref.task, epoch: ref.epoch, ...held, now });
   await updateAttempt(tx, ref, {
-    runner: by.clientId,
-    runner_name: by.runnerName,
-    session: by.session,
-    claimed_at: known.claimed_at ?? now,
+    ...held,
+    claimed_at: known?.claimed_at ?? now,
     ended_at: null,
     ending: null,
   });
