@@ -5,7 +5,7 @@ import { encodeLogBatch, paths, type AttemptRef } from '@outrider/protocol';
 import { chunkOf, codesOf, ledgerOf, Speaker, type Answered } from './forged-fixture.ts';
 import { useStack } from './stack.ts';
 
-const stack = useStack({ flags: ['--max-log-mib', '1', '--lease', '20m'] });
+const stack = useStack({ flags: ['--max-log-mib', '1', '--lease', '10m'] });
 let victim: Speaker;
 let other: Speaker;
 let run: string;
