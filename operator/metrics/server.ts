@@ -1,11 +1,11 @@
 import { createServer, type Server } from 'node:http';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { AddressInfo } from 'node:net';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Board } from '../dispatch/board.ts';
 import type { RunnerDirectory } from '../dispatch/contract.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RecoveryMode } from '../recovery/mode.ts';
+import { createDelayMeter } from './event-loop.ts';
 import { addTaskGauges } from './task-gauges.ts';
 
 export interface MetricsSources {
@@ -56,15 +56,14 @@ const addGauges = (registry: Registry, { board, directory, ledger, recovery, now
 };
 
 const addEventLoop = (registry: Registry): (() => void) => {
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
+  const delay = createDelayMeter();
   const metric: Gauge = new Gauge({
     name: 'outrider_event_loop_delay_p99_seconds',
-    help: 'Event loop delay since the start, 99th percentile.',
+    help: 'How late timers were since the start, 99th percentile.',
     registers: [registry],
-    collect: () => metric.set(delay.percentile(99) / 1e9),
+    collect: () => metric.set(delay.p99() / 1000),
   });
-  return () => delay.disable();
+  return delay.stop;
 };
 
 /** /metrics (Prometheus), /healthz (the process lives) and /readyz (it serves), over plain HTTP. */

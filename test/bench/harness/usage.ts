@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createDelayMeter } from '@outrider/operator/metrics/event-loop';
 
 /** What a process has used since its start, and how late its event loop was since the last `reset`. */
 export interface Usage {
@@ -12,19 +12,18 @@ export interface Usage {
 }
 
 export const createMeter = () => {
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
+  const delay = createDelayMeter();
   return {
     usage: (): Usage => {
       const { user, system } = process.cpuUsage();
       return {
         cpuMs: (user + system) / 1000,
         rssMb: process.memoryUsage.rss() / 1e6,
-        loopDelayP99: delay.percentile(99) / 1e6,
+        loopDelayP99: delay.p99(),
         at: performance.timeOrigin + performance.now(),
       };
     },
-    reset: (): void => delay.reset(),
+    reset: delay.reset,
   };
 };
 

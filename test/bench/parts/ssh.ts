@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { startSshd, type Sshd } from '../../servers/sshd.ts';
 import { residentMb } from '../figures.ts';
+import { createDelayMeter } from '@outrider/operator/metrics/event-loop';
 import type { Bench } from '../harness/bench.ts';
 import { processorMs } from '../harness/process-usage.ts';
 import { atLeast, atMost, mb, ms, times, type Section } from '../harness/section.ts';
@@ -121,7 +122,10 @@ export const measureSsh = async ({ footprint, launcher, scale }: Bench): Promise
   const loopCpuMs = processorMs(loop.pid) - loopCpu;
   const pids = { runner: shipped.runner.process.pid, operator: shipped.operator.process.pid };
   const before = { runner: processorMs(pids.runner), operator: processorMs(pids.operator) };
+  const beside = createDelayMeter();
   await runToEnd(shipped, 'echo', 'echo-1');
+  const besideDelay = beside.p99();
+  beside.stop();
   const runnerCpuMs = processorMs(pids.runner) - before.runner;
   const operatorCpuMs = processorMs(pids.operator) - before.operator;
   const peakMb = residentMb(pids.runner);
@@ -146,6 +150,7 @@ export const measureSsh = async ({ footprint, launcher, scale }: Bench): Promise
       atMost(`RSS of the runner with ${parallel} sessions at once`, heldMb, { goal: 150, show: mb }),
       { figure: 'RSS of the runner after the run', value: mb(peakMb) },
       atMost('event loop delay of the operator, p99', loopDelay, { goal: 50, show: ms }),
+      { figure: 'the same of a process beside it that does nothing', value: ms(besideDelay) },
     ],
     notes:
       'The run does more than the loop: a credential is fetched, host key and epoch are checked, the script is started under a supervisor that outlives the connection, output is journalled, redacted and stored, and each attempt is recorded in the ledger four times.',
