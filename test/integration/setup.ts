@@ -4,7 +4,7 @@ import type { TestProject } from 'vitest/node';
 import { startControlPlane, type ControlPlane } from '../servers/control-plane.ts';
 import type { ControlPlaneFacts } from '../servers/control-plane-launch.ts';
 import { Footprint } from '../servers/footprint.ts';
-import { installTestPackages } from '../servers/packages.ts';
+import { prepareMachine } from '../servers/prepare.ts';
 import { repositoryRoot } from '../servers/paths.ts';
 
 declare module 'vitest' {
@@ -17,7 +17,7 @@ declare module 'vitest' {
 /** Starts one control plane for all integration files, and ends it after the last one. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await Footprint.sweep();
-  await installTestPackages();
+  await prepareMachine();
   const controlPlane = await startControlPlane();
   try {
     await installManifests(controlPlane);
