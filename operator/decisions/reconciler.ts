@@ -1,18 +1,17 @@
-import type { RunDecision, WorkflowRun } from '@outrider/kinds';
+import type { RunDecision } from '@outrider/kinds';
 import type { Problem } from '@outrider/protocol';
 import type { Board } from '../dispatch/board.ts';
 import { conditionsFrom, findCondition } from '../kube/conditions.ts';
 import type { Cache, EventRecorder, StatusWriter } from '../kube/contract.ts';
 import { startController, type Controller } from '../kube/controller.ts';
 import type { Logger } from '../kube/logger.ts';
-import { runDecisions } from '../kube/resources.ts';
+import { apiVersionOf, runDecisions, workflowRuns } from '../kube/resources.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LogStore } from '../logs/contract.ts';
 import { refusalOf, verdictOn } from './decide.ts';
 
 export interface DecisionReconcilerDeps {
   readonly runDecisions: Cache<RunDecision>;
-  readonly workflowRuns: Cache<WorkflowRun>;
   readonly ledger: Pick<Ledger, 'readRun' | 'decide'>;
   readonly logs: Pick<LogStore, 'abandon'>;
   readonly board: Pick<Board, 'apply'>;
@@ -47,9 +46,11 @@ export const startDecisionReconciler = (deps: DecisionReconcilerDeps): Controlle
     return problem;
   };
 
-  const announce = ({ metadata, spec }: RunDecision): void => {
-    const run = deps.workflowRuns.get(metadata.namespace, spec.runRef.name);
-    if (run?.metadata.uid !== spec.runRef.uid) return;
+  /** The mirror of runs may not know of it yet. */
+  const announce = ({ metadata: { namespace }, spec }: RunDecision): void => {
+    const { name, uid } = spec.runRef;
+    const { kind } = workflowRuns;
+    const run = { apiVersion: apiVersionOf(workflowRuns), kind, metadata: { namespace, name, uid } };
     const place = spec.target === undefined ? spec.step : `${spec.step} on target ${spec.target}`;
     events.record(run, {
       type: 'Normal',

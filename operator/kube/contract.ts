@@ -84,10 +84,17 @@ export interface WorkQueue {
   stop(): Promise<void>;
 }
 
+/** What an Event tells of an object: who it is. */
+export type EventSubject = Pick<KubeObject, 'apiVersion' | 'kind'> & {
+  readonly metadata: Pick<KubeObject['metadata'], 'name' | 'namespace' | 'uid'> & {
+    readonly resourceVersion?: string;
+  };
+};
+
 export interface EventRecorder {
   /** Kubernetes Event (events.k8s.io/v1) on the object; equal ones within minutes are counted, not repeated. Never throws. */
   record(
-    object: KubeObject,
+    object: EventSubject,
     event: { type: 'Normal' | 'Warning'; reason: string; action: string; note: string },
   ): void;
 }

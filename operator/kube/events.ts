@@ -1,4 +1,4 @@
-import type { EventRecorder, KubeClient, KubeObject } from './contract.ts';
+import type { EventRecorder, EventSubject, KubeClient } from './contract.ts';
 import { kubeMicroTime } from './instants.ts';
 import type { Logger } from './logger.ts';
 import { apiVersionOf, events } from './resources.ts';
@@ -71,7 +71,7 @@ export const createEventRecorder = (options: EventRecorderOptions): StoppableEve
   };
   const timer = setInterval(writeCounts, seriesMs).unref();
 
-  const record = (object: KubeObject, occurrence: Occurrence): void => {
+  const record = (object: EventSubject, occurrence: Occurrence): void => {
     const at = now();
     const key = JSON.stringify([object.metadata.uid, occurrence]);
     const known = series.get(key);
@@ -104,7 +104,7 @@ const eventName = (object: string, at: number): string =>
   `${object.slice(0, 200)}.${at.toString(16)}${(sequence++ & 0xff_ff).toString(16).padStart(4, '0')}`;
 
 const eventBody = (
-  object: KubeObject,
+  object: EventSubject,
   { type, reason, action, note }: Occurrence,
   about: { name: string; namespace: string; at: number; instance: string },
 ): object => ({

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from './wait.ts';
 
@@ -18,7 +18,10 @@ export function parseStat(stat: string): { state: string; startTime: string } | 
   return state === undefined || startTime === undefined ? undefined : { state, startTime };
 }
 
-/** Start time of a process, or undefined if it has ended (a zombie has ended). */
+/** The main thread of a process that ends is a zombie before the others have let go of its files and ports. */
+const hasOtherThreads = (pid: number): boolean => readdirSync(`/proc/${pid}/task`).length > 1;
+
+/** Start time of a process, or undefined if it has ended (a zombie has, once no other thread of it is left). */
 export function startTimeOf(pid: number): string | undefined {
   if (process.platform !== 'linux') {
     const ps = spawnSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' });
@@ -26,7 +29,8 @@ export function startTimeOf(pid: number): string | undefined {
   }
   try {
     const stat = parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-    return stat === undefined || stat.state === 'Z' ? undefined : stat.startTime;
+    const ended = stat?.state === 'Z' && !hasOtherThreads(pid);
+    return ended ? undefined : stat?.startTime;
   } catch {
     return undefined;
   }
