@@ -46,7 +46,7 @@ export const startDecisionReconciler = (deps: DecisionReconcilerDeps): Controlle
     return problem;
   };
 
-  /** The mirror of runs may not know of it yet. */
+  /** The Event is about the run as the decision names it: the mirror of runs may hear of that run later. */
   const announce = ({ metadata: { namespace }, spec }: RunDecision): void => {
     const { name, uid } = spec.runRef;
     const { kind } = workflowRuns;

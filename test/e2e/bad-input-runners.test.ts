@@ -98,7 +98,8 @@ describe('a revoked runner', () => {
   test('loses its open poll at once, ends with 3, is shown as Revoked and is refused when it starts again', async () => {
     const runner = await stack.startRunner('traitor');
     await stack.kubectl('patch', 'runner', 'traitor', '--type=merge', '-p', '{"spec":{"revoked":true}}');
-    const code = await waitFor('it to exit', () => runner.process.exitCode());
+    // Less than a poll is held: that its next one would be refused is not enough.
+    const code = await waitFor('it to exit', () => runner.process.exitCode(), { timeoutMs: 15_000 });
     const last = errorOf(readFileSync(runner.process.logFile, 'utf8'));
     const online = await waitFor('its status', async () => {
       const path = 'jsonpath={.status.conditions[?(@.type=="Online")]}';

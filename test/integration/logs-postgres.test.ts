@@ -5,6 +5,7 @@ import { expected, frames, noon, ref } from '../../operator/logs/test-frames.ts'
 import type { LogStore } from '../../operator/logs/contract.ts';
 import { openPostgresLogStore } from '../../operator/logs/postgres/open.ts';
 import { startPostgres, type Postgres } from '../servers/postgres.ts';
+import { eventually } from './eventually.ts';
 
 let postgres: Postgres;
 beforeAll(async () => {
@@ -104,7 +105,7 @@ describe('two replicas', () => {
       const heard: AttemptRef[] = [];
       const stop = b.onCommit((refs) => heard.push(...refs));
       await a.append([{ ...ref, offset: 0, bytes: frames(['stdout', 'a\n']) }]);
-      await vi.waitFor(() => expect(heard).toContainEqual(ref), { timeout: 20_000 });
+      await eventually(() => expect(heard).toContainEqual(ref));
       stop();
     }));
 
@@ -117,7 +118,7 @@ describe('two replicas', () => {
         databaseOf(url),
       );
       await a.append([{ ...ref, offset: 0, bytes: frames(['stdout', 'a\n']) }]);
-      await vi.waitFor(() => expect(heard).toContainEqual(ref), { timeout: 20_000 });
+      await eventually(() => expect(heard).toContainEqual(ref));
       stop();
     }));
 });

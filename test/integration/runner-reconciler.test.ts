@@ -99,6 +99,7 @@ test('a runner joins, is slow, is back, drains and is revoked', async () => {
   await create(client, runners, { namespace, name: 'edge', spec: { tags: ['eu'] } });
   await reads('NeverConnected');
 
+  const joined = performance.now();
   identities = [
     {
       clientId: 'key-1',
@@ -114,6 +115,7 @@ test('a runner joins, is slow, is back, drains and is revoked', async () => {
   ];
   become([session()]);
   await reads('HeartbeatReceived');
+  expect(performance.now() - joined).toBeLessThan(10_000);
   expect((await client.get<Runner>(runners, { namespace, name: 'edge' }))?.status).toMatchObject({
     phase: 'Online',
     load: 0,

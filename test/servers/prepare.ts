@@ -2,8 +2,14 @@ import { binary, type BinaryName } from './binaries.ts';
 import { openbaoBinary } from './openbao-binary.ts';
 import { installTestPackages } from './packages.ts';
 
-/** Of a control plane, the chart, and a node. */
-const controlPlane: readonly BinaryName[] = ['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager'];
+const always: readonly BinaryName[] = [
+  'etcd',
+  'kube-apiserver',
+  'kubectl',
+  'kube-controller-manager',
+  'helm',
+];
+/** Of a node, which takes root. */
 const node: readonly BinaryName[] = ['kube-scheduler', 'kubelet', 'kube-proxy'];
 
 /**
@@ -12,7 +18,9 @@ const node: readonly BinaryName[] = ['kube-scheduler', 'kubelet', 'kube-proxy'];
  */
 export async function prepareMachine(): Promise<void> {
   await installTestPackages();
-  const asRoot = process.platform === 'linux' && process.getuid?.() === 0;
-  for (const name of [...controlPlane, 'helm' as const, ...(asRoot ? node : [])]) await binary(name);
+  for (const name of always) await binary(name);
+  if (process.platform !== 'linux') return;
   await openbaoBinary();
+  if (process.getuid?.() !== 0) return;
+  for (const name of node) await binary(name);
 }

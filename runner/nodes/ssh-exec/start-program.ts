@@ -108,18 +108,16 @@ for x in o e; do
 done
 printf "" >"$d/want.x"
 echo ------------ >"$d/exit.new" || lost
-i=0
-while [ "$i" -lt "$n" ]; do
-  IFS= read -r x || lost
-  printf "%s\\\\n" "$x" || lost
-  i=$((i + 1))
-done >"$d/settings"
-i=0
-while [ "$i" -lt "$h" ]; do
-  IFS= read -r x || lost
-  printf "%s\\\\n" "$x" || lost
-  i=$((i + 1))
-done >"$d/script"
+lines() {
+  i=0
+  while [ "$i" -lt "$1" ]; do
+    IFS= read -r x || lost
+    printf "%s\\\\n" "$x" || lost
+    i=$((i + 1))
+  done
+}
+lines "$n" >"$d/settings"
+lines "$h" >"$d/script"
 z=0
 while [ "$z" -lt "$g" ]; do
   dd bs=${BLOCK} count=1 2>/dev/null >>"$d/script"

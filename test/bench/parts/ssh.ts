@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { createDelayMeter } from '@outrider/operator/metrics/event-loop';
 import { startSshd, type Sshd } from '../../servers/sshd.ts';
 import { residentMb } from '../figures.ts';
-import { createDelayMeter } from '@outrider/operator/metrics/event-loop';
 import type { Bench } from '../harness/bench.ts';
 import { processorMs } from '../harness/process-usage.ts';
 import { atLeast, atMost, mb, ms, times, type Section } from '../harness/section.ts';
